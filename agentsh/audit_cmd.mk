@@ -1,0 +1,1 @@
+# agentsh audit: sources are listed here.

@@ -1,0 +1,64 @@
+/*
+ * plan.h - what the sandbox's file tree will be, decided from the policy before anything is mounted
+ *
+ * A tree whose verdict is provably constant (policy_subtree()) is a plain read-only bind or is not
+ * there at all; everything else that the policy can grant goes through fsgate.
+ */
+#ifndef AGENTSH_PLAN_H
+#define AGENTSH_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/auto.h"
+#include "common/err.h"
+#include "common/ipc.h"
+#include "common/policy.h"
+
+enum plan_kind {
+	PLAN_BIND,     /**< read-only, nosuid, nodev bind of a host tree */
+	PLAN_GOVERNED, /**< through fsgate, as its root number n_governed so far */
+	PLAN_TMPFS,    /**< private, writable, mode 01777 */
+	PLAN_SYMLINK,  /**< host holds the target text (/bin -> usr/bin) */
+};
+
+struct plan_entry {
+	enum plan_kind kind;
+	char *path;	/**< in the sandbox; parents come before children */
+	char *host;	/**< on the host; PLAN_TMPFS: NULL */
+	unsigned root;	/**< PLAN_GOVERNED: fsgate's root number */
+};
+
+/** A file whose content the sandbox sees instead of the host's (/etc/resolv.conf, /etc/hosts). */
+struct plan_override {
+	char *path;
+	char *host;
+};
+
+struct plan {
+	struct plan_entry *entries;
+	size_t n_entries;
+	struct plan_override *overrides;
+	size_t n_overrides;
+	unsigned n_governed;
+	char *workspace; /**< as the sandbox sees it */
+};
+
+struct plan_args {
+	const struct policy *policy;
+	const char *workspace;	     /**< canonical host path */
+	const char *mount_at;	     /**< where the sandbox sees it; NULL: at its own path */
+	const char *home;	     /**< canonical host path, or NULL */
+	const char *const *forbidden; /**< host trees never shown (state, runtime); NULL-terminated */
+	const char *run_dir;	     /**< session's directory: generated files are put here */
+	const char *resolver;	     /**< address of the sandbox's DNS server */
+	const char *hostname;
+};
+
+int plan_build(struct plan **out, const struct plan_args *args, struct err *e);
+/** Append fsgate's keys: root.N.path, root.N.host, override.N.path, override.N.host. */
+void plan_put(const struct plan *p, struct ipc_msg *m);
+void plan_free(struct plan *p);
+AUTO_DEFINE(struct plan *, plan_free)
+
+#endif

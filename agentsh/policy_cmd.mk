@@ -1,0 +1,1 @@
+# agentsh policy: sources are listed here.

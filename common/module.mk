@@ -1,0 +1,19 @@
+noinst_LIBRARIES += %D%/libcommon.a
+%C%_libcommon_a_SOURCES = \
+	%D%/auto.h \
+	%D%/audit.h \
+	%D%/dirs.c %D%/dirs.h \
+	%D%/err.c %D%/err.h \
+	%D%/gate.c %D%/gate.h \
+	%D%/ipc.c %D%/ipc.h \
+	%D%/log.c %D%/log.h \
+	%D%/loop.c %D%/loop.h \
+	%D%/match.h \
+	%D%/path.c %D%/path.h \
+	%D%/policy.h \
+	%D%/priv.c %D%/priv.h \
+	%D%/str.c %D%/str.h \
+	%D%/verdict.c %D%/verdict.h
+COMMON_LIBS = %D%/libcommon.a $(OPENSSL_LIBS) $(PCRE2_LIBS) $(YAML_LIBS) -lpthread
+include %D%/policy.mk
+include %D%/audit.mk

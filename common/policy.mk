@@ -1,0 +1,1 @@
+# The policy model: sources are listed here, one line each.

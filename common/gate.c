@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -168,7 +167,7 @@ int gate_open(struct gate *g, const char *name, enum audit_gate audit_gate, stru
 	g->name = name;
 	g->audit_gate = audit_gate;
 	g->ctl = GATE_FD;
-	prctl(PR_SET_NAME, name, 0, 0, 0);
+	pthread_setname_np(pthread_self(), name);
 	quiet_signals();
 	g->asks = calloc(1, sizeof(*g->asks));
 	if (!g->asks)

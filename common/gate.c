@@ -254,13 +254,14 @@ static struct held *unlink_held(struct gate_asks *a, uint32_t id)
 	return h;
 }
 
-static void complete(struct gate_asks *a, uint32_t id, bool allow, const char *approver)
+static void complete(struct gate_asks *a, uint32_t id, bool allow, const char *approver,
+		     uint32_t approval_id)
 {
 	struct held *h = unlink_held(a, id);
 
 	if (!h)
 		return;
-	h->fn(h->arg, allow, approver, loop_now_ms() - h->since_ms, id);
+	h->fn(h->arg, allow, approver, loop_now_ms() - h->since_ms, approval_id);
 	free(h);
 }
 
@@ -289,7 +290,7 @@ static void on_due(struct loop_timer *t)
 	uint32_t id;
 
 	while ((id = next_due(a, &due_ms)))
-		complete(a, id, false, "timeout");
+		complete(a, id, false, "timeout", 0);
 	if (due_ms != UINT64_MAX)
 		loop_timer_set(a->gate->loop, &a->timer, due_ms - loop_now_ms() + 1, on_due);
 }
@@ -307,7 +308,7 @@ static void on_wake(struct loop_io *io, uint32_t events)
 static void deny_all(struct gate *g, const char *why)
 {
 	while (g->asks->head)
-		complete(g->asks, g->asks->head->id, false, why);
+		complete(g->asks, g->asks->head->id, false, why, 0);
 }
 
 static void on_ctl(struct loop_io *io, uint32_t events)
@@ -319,10 +320,11 @@ static void on_ctl(struct loop_io *io, uint32_t events)
 	(void)events;
 	if (r == 1 && m->type == GATE_ANSWER) {
 		bool allow = ipc_get_u32(m) == 1;
+		uint32_t approval_id = ipc_get_u32(m);
 		const char *approver = ipc_get_str(m);
 
 		if (ipc_end(m))
-			complete(g->asks, m->id, allow, approver);
+			complete(g->asks, m->id, allow, approver, approval_id);
 		ipc_drop(m);
 		return;
 	}
@@ -384,7 +386,8 @@ int gate_ask(struct gate *g, const struct gate_ask *ask, gate_answer_fn *fn, voi
 	h->fn = fn;
 	h->arg = arg;
 	h->since_ms = loop_now_ms();
-	h->due_ms = h->since_ms + ask->timeout_ms;
+	/* the supervisor times out first and says so; this is for the case that it hangs */
+	h->due_ms = h->since_ms + ask->timeout_ms + 1000;
 	pthread_mutex_lock(&a->lock);
 	if (a->n < ASKS_MAX) {
 		id = h->id = ++a->last_id;

@@ -92,7 +92,8 @@ int gate_watch(struct gate *g, struct loop *l);
  * A held request was answered, or its time is up.
  *
  * @param allow     the answer; false on timeout, no approver, or a dead supervisor
- * @param approver  who, "timeout", or "none"; borrowed
+ * @param approver     who, "timeout", or "none"; borrowed
+ * @param approval_id  the number that people see; 0 when nobody was asked
  */
 typedef void gate_answer_fn(void *arg, bool allow, const char *approver, uint64_t waited_ms,
 			    uint32_t approval_id);

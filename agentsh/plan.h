@@ -20,6 +20,7 @@ enum plan_kind {
 	PLAN_GOVERNED, /**< through fsgate, as its root number n_governed so far */
 	PLAN_TMPFS,    /**< private, writable, mode 01777 */
 	PLAN_SYMLINK,  /**< host holds the target text (/bin -> usr/bin) */
+	PLAN_MASK,     /**< an empty read-only directory over one of a bind; host: NULL */
 };
 
 struct plan_entry {
@@ -33,6 +34,7 @@ struct plan_entry {
 struct plan_override {
 	char *path;
 	char *host;
+	bool governed; /**< fsgate answers for it; otherwise the sandbox binds host over path */
 };
 
 struct plan {

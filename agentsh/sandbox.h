@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,7 +22,7 @@
 #include "common/err.h"
 
 struct sandbox_args {
-	const struct plan *plan;  /**< borrowed until sandbox_go() */
+	const struct plan *plan;
 	char *const *argv;	  /**< the command, NULL-terminated */
 	char *const *envp;	  /**< its whole environment */
 	const char *cwd;	  /**< inside the sandbox */
@@ -32,15 +33,32 @@ struct sandbox_args {
 	int cgroup_fd;		  /**< cgroup v2 directory to start in (CLONE_INTO_CGROUP), or -1 */
 	int tty_fd;		  /**< controlling terminal, or -1; borrowed */
 	bool foreground;	  /**< give the agent's process group the terminal at the start */
+	const sigset_t *ignored;  /**< signals the agent starts with ignored (nohup), or NULL */
 };
 
 struct sandbox {
 	pid_t init_pid;	 /**< in the caller's pid namespace */
 	int init_pidfd;	 /**< owned; readable when the sandbox is gone */
 	int ctl;	 /**< owned; SEQPACKET to pid 1 */
+	pid_t agent_pid; /**< in the caller's pid namespace; 0 until sandbox_arm() */
+	int tty_fd;	 /**< borrowed from the arguments */
+	struct ipc_msg *msg; /**< owned */
 };
 
-/** @return 0, or -errno with e naming the mechanism that the host refuses and the remedy */
+#define SANDBOX_INIT                                                                               \
+	{                                                                                          \
+		.init_pidfd = -1, .ctl = -1, .tty_fd = -1                                          \
+	}
+
+/**
+ * Clone pid 1 and map its ids; it begins at once with those mounts that need no gate.
+ *
+ * From here until sandbox_arm() gates may setns() into its namespaces.
+ *
+ * @param sb    SANDBOX_INIT; sandbox_deinit() it also after a failure
+ * @param args  borrowed until this returns: pid 1 works on its own copy of the memory
+ * @return 0, or -errno with e naming the mechanism that the host refuses and the remedy
+ */
 int sandbox_start(struct sandbox *sb, const struct sandbox_args *args, struct err *e);
 
 /**

@@ -13,6 +13,7 @@ noinst_LIBRARIES += %D%/libcommon.a
 	%D%/policy.h \
 	%D%/priv.c %D%/priv.h \
 	%D%/str.c %D%/str.h \
+	%D%/sys.c %D%/sys.h \
 	%D%/verdict.c %D%/verdict.h
 COMMON_LIBS = %D%/libcommon.a $(OPENSSL_LIBS) $(PCRE2_LIBS) $(YAML_LIBS) -lpthread
 include %D%/policy.mk

@@ -28,6 +28,7 @@ include %D%/unit/audit.mk
 include %D%/unit/fsgate.mk
 include %D%/unit/netgate.mk
 include %D%/unit/execgate.mk
+include %D%/unit/sandbox.mk
 include %D%/e2e/module.mk
 include %D%/attack/module.mk
 include %D%/bench/module.mk

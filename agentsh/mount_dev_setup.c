@@ -1,0 +1,93 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agentsh/mount.h"
+#include "common/auto.h"
+
+/* Nodes cannot be made in a user namespace (mknod(2)): the host's are bound one by one. */
+static const char *const nodes[] = {"/dev/null",   "/dev/zero",	   "/dev/full",
+				    "/dev/random", "/dev/urandom", "/dev/tty"};
+
+static const struct {
+	const char *name, *target;
+} links[] = {
+	{"dev/fd", "/proc/self/fd"},	    {"dev/stdin", "/proc/self/fd/0"},
+	{"dev/stdout", "/proc/self/fd/1"},  {"dev/stderr", "/proc/self/fd/2"},
+	{"dev/ptmx", "pts/ptmx"},	    {"dev/core", "/proc/kcore"},
+};
+
+static int attach_node(int root, const char *from, const char *at, struct err *e)
+{
+	autoclose int mnt = mount_clone(AT_FDCWD, from, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
+	int r;
+
+	if (mnt < 0)
+		return mnt;
+	r = mount_point(root, at, false, e);
+	return r < 0 ? r : mount_attach(mnt, root, at, e);
+}
+
+/* As programs find it elsewhere: ptys of its own, group tty where that group is mapped. */
+static int attach_pts(int root, bool is_root, struct err *e)
+{
+	static const char *const as_root[] = {"newinstance", "ptmxmode=0666", "mode=0620", "gid=5",
+					      NULL};
+	static const char *const as_user[] = {"newinstance", "ptmxmode=0666", "mode=0600", NULL};
+	autoclose int mnt = mount_new("devpts", is_root ? as_root : as_user,
+				      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
+
+	return mnt < 0 ? mnt : mount_attach(mnt, root, "/dev/pts", e);
+}
+
+/*
+ * The caller's terminal, so that ttyname(3) finds a name for it: its own one is in another devpts.
+ * Not an error when it has no name here.
+ */
+static void attach_console(int root, int tty_fd)
+{
+	char link[64], name[128];
+	struct stat st, there;
+	ssize_t n;
+	struct err e = ERR_INIT;
+
+	if (tty_fd < 0)
+		return;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", tty_fd);
+	n = readlink(link, name, sizeof(name) - 1);
+	if (n <= 0)
+		return;
+	name[n] = '\0';
+	if (strncmp(name, "/dev/", 5) != 0 || fstat(tty_fd, &st) < 0 || stat(name, &there) < 0 ||
+	    !S_ISCHR(there.st_mode) || st.st_rdev != there.st_rdev)
+		return;
+	attach_node(root, name, "/dev/console", &e);
+}
+
+int mount_dev(int root, const struct sandbox_args *args, struct err *e)
+{
+	static const char *const options[] = {"mode=0755", "size=64k", NULL};
+	struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
+	autoclose int dev = mount_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
+	int r = dev < 0 ? dev : mount_attach(dev, root, "/dev", e);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(nodes); i++)
+		r = attach_node(root, nodes[i], nodes[i], e);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(links); i++)
+		if (symlinkat(links[i].target, root, links[i].name) < 0)
+			r = err_set(e, errno, "make /%s", links[i].name);
+	if (r == 0 && (mkdirat(root, "dev/pts", 0755) < 0 || mkdirat(root, "dev/shm", 0755) < 0))
+		r = err_set(e, errno, "make directories in /dev");
+	if (r == 0)
+		r = attach_pts(root, args->is_root, e);
+	if (r < 0)
+		return r;
+	attach_console(root, args->tty_fd);
+	if (mount_setattr(dev, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
+		return err_set(e, errno, "make /dev read-only");
+	return 0;
+}

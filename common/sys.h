@@ -1,0 +1,40 @@
+/*
+ * sys.h - system calls that the C library has no function for
+ *
+ * Each returns what the kernel does, as the C library would: -1 and errno on failure.
+ * Source: clone(2) (clone3), seccomp(2), pivot_root(2), keyctl(2), openat2(2)
+ */
+#ifndef COMMON_SYS_H
+#define COMMON_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct sys_clone {
+	uint64_t flags;	 /**< CLONE_*; CLONE_PIDFD and CLONE_INTO_CGROUP follow from the fields below */
+	int *pidfd;	 /**< written in the parent, close-on-exec; NULL: none */
+	int exit_signal; /**< SIGCHLD, or 0 */
+	int cgroup_fd;	 /**< cgroup v2 directory the child starts in, or -1 */
+};
+
+/**
+ * fork() with clone3's flags: both sides return from this call on their own copy of the stack.
+ * No pthread_atfork handler runs: in a program with threads the child must not allocate.
+ */
+pid_t sys_clone3(const struct sys_clone *c);
+
+/** Install a filter (array of struct sock_filter) in the calling thread. @return 0 or a listener */
+int sys_seccomp_filter(const void *filter, size_t len, unsigned flags);
+
+int sys_pivot_root(const char *new_root, const char *put_old);
+
+/** A new, empty, anonymous session keyring instead of the inherited one. */
+int sys_new_session_keyring(void);
+
+/** openat2(2) @param resolve  RESOLVE_* of linux/openat2.h */
+int sys_openat2(int dir, const char *path, int flags, uint64_t resolve);
+
+int sys_pidfd_send_signal(int pidfd, int signo);
+
+#endif

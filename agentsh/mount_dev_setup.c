@@ -44,28 +44,37 @@ static int attach_pts(int root, bool is_root, struct err *e)
 	return mnt < 0 ? mnt : mount_attach(mnt, root, "/dev/pts", e);
 }
 
+/* The name by which this descriptor's terminal can be opened in our mount namespace. */
+static bool terminal_name(char *out, size_t size, int fd)
+{
+	char link[64];
+	struct stat st, there;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = isatty(fd) ? readlink(link, out, size - 1) : -1;
+	if (n <= 0)
+		return false;
+	out[n] = '\0';
+	return strncmp(out, "/dev/", 5) == 0 && strcmp(out, "/dev/tty") != 0 &&
+	       fstat(fd, &st) == 0 && stat(out, &there) == 0 && S_ISCHR(there.st_mode) &&
+	       st.st_rdev == there.st_rdev;
+}
+
 /*
  * The caller's terminal, so that ttyname(3) finds a name for it: its own one is in another devpts.
  * Not an error when it has no name here.
  */
-static void attach_console(int root, int tty_fd)
+static void attach_console(int root)
 {
-	char link[64], name[128];
-	struct stat st, there;
-	ssize_t n;
 	struct err e = ERR_INIT;
+	char name[128];
 
-	if (tty_fd < 0)
-		return;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", tty_fd);
-	n = readlink(link, name, sizeof(name) - 1);
-	if (n <= 0)
-		return;
-	name[n] = '\0';
-	if (strncmp(name, "/dev/", 5) != 0 || fstat(tty_fd, &st) < 0 || stat(name, &there) < 0 ||
-	    !S_ISCHR(there.st_mode) || st.st_rdev != there.st_rdev)
-		return;
-	attach_node(root, name, "/dev/console", &e);
+	for (int fd = 0; fd < 3; fd++)
+		if (terminal_name(name, sizeof(name), fd)) {
+			attach_node(root, name, "/dev/console", &e);
+			return;
+		}
 }
 
 int mount_dev(int root, const struct sandbox_args *args, struct err *e)
@@ -86,7 +95,7 @@ int mount_dev(int root, const struct sandbox_args *args, struct err *e)
 		r = attach_pts(root, args->is_root, e);
 	if (r < 0)
 		return r;
-	attach_console(root, args->tty_fd);
+	attach_console(root);
 	if (mount_setattr(dev, "", AT_EMPTY_PATH, &ro, sizeof(ro)) < 0)
 		return err_set(e, errno, "make /dev read-only");
 	return 0;

@@ -270,6 +270,8 @@ int mount_prepare(struct mount_root *out, const struct sandbox_args *args, struc
 	if (r == 0)
 		r = mount_proc(out->fd, e);
 	if (r == 0)
+		r = mount_proc_guard(out->fd, e);
+	if (r == 0)
 		r = mount_sys(out->fd, e);
 	return r < 0 ? r : attach_entries(out, args->plan, false, e);
 }
@@ -305,8 +307,6 @@ int mount_finish(struct mount_root *root, const struct sandbox_args *args, int f
 	for (size_t i = 0; r == 0 && i < plan->n_overrides; i++)
 		if (!plan->overrides[i].governed)
 			r = attach_override(root->fd, &plan->overrides[i], e);
-	if (r == 0)
-		r = mount_proc_guard(root->fd, e);
 	if (r == 0)
 		r = mount_proc_limits(root->fd, e);
 	return r < 0 ? r : leave_host(root->fd, e);

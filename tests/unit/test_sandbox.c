@@ -227,7 +227,59 @@ static void test_inside(void)
 		check_script(inside[i]);
 }
 
+static int compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static unsigned count_lines(const char *file)
+{
+	FILE *f = fopen(file, "re");
+	unsigned n = 0;
+	int c;
+
+	while (f && (c = getc(f)) != EOF)
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	return n;
+}
+
+#define RUNS 200u
+
+static void test_many(void)
+{
+	static const char *const step[] = {"start", "build", "arm", "run to the end", "clean up"};
+	static uint64_t took[5][RUNS];
+	char *argv[] = {(char *)"/usr/bin/true", NULL};
+	unsigned mounts = count_lines("/proc/self/mounts");
+
+	for (unsigned i = 0; i < RUNS; i++) {
+		struct sandbox_args args = arguments(argv);
+		struct sandbox sb = SANDBOX_INIT;
+		uint64_t t[6];
+
+		CU_ASSERT(prepare(&sb, &args, -1, t));
+		CU_ASSERT_EQUAL(finish(&sb), 0);
+		t[4] = now_us();
+		sandbox_deinit(&sb);
+		t[5] = now_us();
+		for (unsigned s = 0; s < 5; s++)
+			took[s][i] = t[s + 1] - t[s];
+	}
+	for (unsigned s = 0; s < 5; s++) {
+		qsort(took[s], RUNS, sizeof(took[s][0]), compare);
+		printf("\n    %-16s %6lu us", step[s], (unsigned long)took[s][RUNS / 2]);
+	}
+	printf("\n    ");
+	CU_ASSERT_EQUAL(count_lines("/proc/self/mounts"), mounts);
+	CU_ASSERT(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+}
+
 static const struct unit_case cases[] = {
+	{"many runs", test_many},
 	{"exit status", test_status},
 	{"failed exec", test_exec_failures},
 	{"from inside", test_inside},

@@ -1,0 +1,346 @@
+#include "agentsh/plan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agentsh/plan_i.h"
+#include "common/gate.h"
+#include "common/path.h"
+#include "common/str.h"
+
+/*
+ * Trees of installed software. Only these may be plain binds: a read-only mount does not stop
+ * connect(2) to a socket in it, and other trees (/var, homes) are where services put theirs; through
+ * fsgate such a socket cannot be reached. With split, one with an exception somewhere keeps
+ * its unaffected subdirectories as binds, so that programs still start at full speed.
+ */
+static const struct {
+	const char *path;
+	bool split;
+} system_trees[] = {
+	{"/usr", true},	   {"/bin", false},   {"/sbin", false},	  {"/lib", false},
+	{"/lib32", false}, {"/lib64", false}, {"/libx32", false}, {"/etc", false},
+	{"/opt", true},	   {"/nix", true},    {"/gnu", true},	  {"/boot", false},
+};
+
+static const char *const private_trees[] = {"/tmp", "/var/tmp", "/dev/shm", "/run"};
+
+int plan_add(struct plan *p, enum plan_kind kind, const char *path, const char *host, struct err *e)
+{
+	struct plan_entry *bigger = realloc(p->entries, (p->n_entries + 1) * sizeof(*bigger));
+	struct plan_entry *entry;
+
+	if (!bigger)
+		return err_set(e, ENOMEM, "plan the sandbox's file tree");
+	p->entries = bigger;
+	entry = &bigger[p->n_entries];
+	memset(entry, 0, sizeof(*entry));
+	entry->kind = kind;
+	entry->path = strdup(path);
+	entry->host = host ? strdup(host) : NULL;
+	p->n_entries++;
+	if (!entry->path || (host && !entry->host))
+		return err_set(e, ENOMEM, "plan the sandbox's file tree");
+	return 0;
+}
+
+const struct plan_entry *plan_covering(const struct plan *p, const char *path)
+{
+	const struct plan_entry *best = NULL;
+
+	for (size_t i = 0; i < p->n_entries; i++) {
+		const struct plan_entry *entry = &p->entries[i];
+
+		if (path_is_below(path, entry->path) &&
+		    (!best || strlen(entry->path) > strlen(best->path)))
+			best = entry;
+	}
+	return best;
+}
+
+static int system_tree(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(system_trees); i++)
+		if (path_is_below(path, system_trees[i].path))
+			return (int)i;
+	return -1;
+}
+
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int add_bind(struct plan_build *b, const char *path, struct err *e)
+{
+	int r = plan_add(b->plan, PLAN_BIND, path, path, e);
+
+	for (size_t i = 0; r == 0 && b->args->forbidden && b->args->forbidden[i]; i++)
+		if (path_is_below(b->args->forbidden[i], path) && is_dir(b->args->forbidden[i]))
+			r = plan_add(b->plan, PLAN_MASK, b->args->forbidden[i], NULL, e);
+	return r;
+}
+
+/* The read-only children of a governed tree of installed software. */
+static int split(struct plan_build *b, const char *root, struct err *e)
+{
+	DIR *d = opendir(root);
+	struct dirent *entry;
+	int r = 0;
+
+	while (d && r == 0 && (entry = readdir(d))) {
+		char path[PATH_MAX];
+		struct stat st;
+
+		if (entry->d_name[0] == '.' || path_join(path, sizeof(path), root, entry->d_name) < 0)
+			continue;
+		if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+		    !path_is_below(b->ws_path, path) &&
+		    policy_subtree(b->args->policy, path) == SUBTREE_READ_ONLY)
+			r = add_bind(b, path, e);
+	}
+	if (d)
+		closedir(d);
+	return r;
+}
+
+static int add_tree(struct plan_build *b, const char *root, struct err *e)
+{
+	enum policy_subtree s = policy_subtree(b->args->policy, root);
+	int system = system_tree(root);
+	int r;
+
+	if (s == SUBTREE_DENIED)
+		return 0;
+	if (s == SUBTREE_READ_ONLY && system >= 0)
+		return add_bind(b, root, e);
+	r = plan_add(b->plan, PLAN_GOVERNED, root, root, e);
+	if (r == 0 && system >= 0 && system_trees[system].split)
+		r = split(b, root, e);
+	return r;
+}
+
+static int add_private(struct plan_build *b, const char *path, struct err *e)
+{
+	const struct plan_entry *in = plan_covering(b->plan, path);
+	char host[PATH_MAX];
+	int r;
+
+	if (in && !is_dir(path))
+		return 0;
+	switch (policy_subtree(b->args->policy, path)) {
+	case SUBTREE_ALLOWED:
+		return plan_add(b->plan, PLAN_TMPFS, path, NULL, e);
+	case SUBTREE_MIXED:
+		r = plan_private_dir(host, sizeof(host), b->args, path, e);
+		return r < 0 ? r : plan_add(b->plan, PLAN_GOVERNED, path, host, e);
+	case SUBTREE_READ_ONLY:
+		return in ? plan_add(b->plan, PLAN_MASK, path, NULL, e) : 0;
+	case SUBTREE_DENIED:
+		return 0;
+	}
+	return 0;
+}
+
+/* /bin -> usr/bin and the like, where what they lead to is there. */
+static int add_symlinks(struct plan_build *b, struct err *e)
+{
+	DIR *d = opendir("/");
+	struct dirent *entry;
+	int r = 0;
+
+	while (d && r == 0 && (entry = readdir(d))) {
+		char path[sizeof(entry->d_name) + 2] = "/", target[PATH_MAX], full[PATH_MAX];
+		ssize_t n;
+
+		memcpy(path + 1, entry->d_name, strlen(entry->d_name) + 1);
+		n = readlink(path, target, sizeof(target) - 1);
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		if (path_join(full, sizeof(full), "/", target) == 0 &&
+		    plan_covering(b->plan, full) && !plan_covering(b->plan, path))
+			r = plan_add(b->plan, PLAN_SYMLINK, path, target, e);
+	}
+	if (d)
+		closedir(d);
+	return r;
+}
+
+static int add_workspace(struct plan_build *b, struct err *e)
+{
+	const struct plan_entry *in = plan_covering(b->plan, b->ws_path);
+	char host[PATH_MAX];
+
+	/* seen under its own name through a governed tree above it: nothing to add */
+	if (in && in->kind == PLAN_GOVERNED && !b->ws_moved && !plan_is_private(in->path))
+		return 0;
+	if (in && in->host && in->kind != PLAN_SYMLINK) {
+		if (path_join(host, sizeof(host), in->host,
+			      b->ws_path + strlen(in->path) +
+				      (b->ws_path[strlen(in->path)] == '/')) < 0)
+			return err_set(e, ENAMETOOLONG, "mount point %s", b->ws_path);
+		if (!plan_is_private(in->path) && !is_dir(host))
+			return err_say(e, ENOENT,
+				       "the workspace cannot be shown at %s: that directory does not "
+				       "exist on the host, and the tree above it is the host's; make "
+				       "it, or choose another place", b->ws_path);
+	}
+	return plan_add(b->plan, PLAN_GOVERNED, b->ws_path, b->args->workspace, e);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	const struct plan_entry *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+/* In byte order a directory comes before what is below it. */
+static void plan_sort(struct plan *p)
+{
+	qsort(p->entries, p->n_entries, sizeof(p->entries[0]), compare_paths);
+	for (size_t i = 0; i < p->n_entries; i++)
+		if (p->entries[i].kind == PLAN_GOVERNED)
+			p->entries[i].root = p->n_governed++;
+}
+
+static int build(struct plan_build *b, struct err *e)
+{
+	int r = plan_find_roots(b, e);
+
+	for (size_t i = 0; r == 0 && i < b->n_roots; i++)
+		if (!path_is_below(b->roots[i], b->ws_path))
+			r = add_tree(b, b->roots[i], e);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(private_trees); i++)
+		if (strcmp(private_trees[i], b->ws_path) != 0)
+			r = add_private(b, private_trees[i], e);
+	if (r == 0)
+		r = add_workspace(b, e);
+	if (r == 0)
+		r = add_symlinks(b, e);
+	if (r == 0)
+		r = plan_files(b, e);
+	if (r == 0)
+		plan_sort(b->plan);
+	return r;
+}
+
+static bool is_canonical(const char *path)
+{
+	char text[PATH_MAX];
+
+	return path_normalize(text, sizeof(text), path) == 0 && strcmp(text, path) == 0;
+}
+
+static int check_place(const char *what, const char *path, struct err *e)
+{
+	static const char *const no[] = {"/proc", "/sys", "/dev"};
+
+	if (!is_canonical(path))
+		return err_say(e, EINVAL, "%s %s: give it as a plain absolute path", what, path);
+	if (strcmp(path, "/") == 0)
+		return err_say(e, EINVAL, "%s / would be the whole host: name a directory", what);
+	for (size_t i = 0; i < ARRAY_LEN(no); i++)
+		if (path_is_below(path, no[i]) && strcmp(path, "/dev/shm") != 0 &&
+		    !str_has_prefix(path, "/dev/shm/"))
+			return err_say(e, EINVAL, "%s %s: %s is the sandbox's own", what, path,
+				       no[i]);
+	return 0;
+}
+
+static int check_workspace(const struct plan_args *a, struct err *e)
+{
+	int r = check_place("the workspace", a->workspace, e);
+	struct stat st;
+
+	if (r < 0)
+		return r;
+	if (stat(a->workspace, &st) < 0)
+		return err_set(e, errno, "the workspace %s", a->workspace);
+	if (!S_ISDIR(st.st_mode))
+		return err_say(e, ENOTDIR, "the workspace %s is not a directory", a->workspace);
+	if (access(a->workspace, R_OK | X_OK) < 0)
+		return err_set(e, errno, "the workspace %s cannot be read", a->workspace);
+	for (size_t i = 0; a->forbidden && a->forbidden[i]; i++)
+		if (path_is_below(a->workspace, a->forbidden[i]))
+			return err_say(e, EINVAL,
+				       "the workspace %s lies in agentsh's own directory %s, which no "
+				       "session may see", a->workspace, a->forbidden[i]);
+	return a->mount_at ? check_place("the mount point", a->mount_at, e) : 0;
+}
+
+int plan_build(struct plan **out, const struct plan_args *args, struct err *e)
+{
+	AUTO(plan_free) struct plan *p = NULL;
+	struct plan_build b = {.args = args};
+	int r = check_workspace(args, e);
+
+	if (r < 0)
+		return r;
+	p = calloc(1, sizeof(*p));
+	b.plan = p;
+	b.ws_path = args->mount_at ? args->mount_at : args->workspace;
+	b.ws_moved = strcmp(b.ws_path, args->workspace) != 0;
+	if (p)
+		p->workspace = strdup(b.ws_path);
+	if (!p || !p->workspace)
+		return err_set(e, ENOMEM, "plan the sandbox's file tree");
+	if (args->home && is_canonical(args->home) && args->home[1] && is_dir(args->home))
+		b.home = args->home;
+	r = build(&b, e);
+	for (size_t i = 0; i < b.n_roots; i++)
+		free(b.roots[i]);
+	free(b.roots);
+	if (r == 0)
+		*out = steal_ptr(&p);
+	return r;
+}
+
+void plan_put(const struct plan *p, struct ipc_msg *m)
+{
+	char key[64];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < p->n_entries; i++) {
+		if (p->entries[i].kind != PLAN_GOVERNED)
+			continue;
+		snprintf(key, sizeof(key), "root.%u.path", p->entries[i].root);
+		gate_put_kv(m, key, p->entries[i].path);
+		snprintf(key, sizeof(key), "root.%u.host", p->entries[i].root);
+		gate_put_kv(m, key, p->entries[i].host);
+	}
+	for (size_t i = 0; i < p->n_overrides; i++) {
+		if (!p->overrides[i].governed)
+			continue;
+		snprintf(key, sizeof(key), "override.%u.path", n);
+		gate_put_kv(m, key, p->overrides[i].path);
+		snprintf(key, sizeof(key), "override.%u.host", n++);
+		gate_put_kv(m, key, p->overrides[i].host);
+	}
+}
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n_entries; i++) {
+		free(p->entries[i].path);
+		free(p->entries[i].host);
+	}
+	for (size_t i = 0; i < p->n_overrides; i++) {
+		free(p->overrides[i].path);
+		free(p->overrides[i].host);
+	}
+	free(p->entries);
+	free(p->overrides);
+	free(p->workspace);
+	free(p);
+}

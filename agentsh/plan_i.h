@@ -1,0 +1,43 @@
+/*
+ * plan_i.h - a plan under construction
+ */
+#ifndef AGENTSH_PLAN_I_H
+#define AGENTSH_PLAN_I_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "agentsh/plan.h"
+
+struct plan_build {
+	const struct plan_args *args;
+	struct plan *plan;   /**< entries in the order they were found until plan_sort() */
+	char **roots;	     /**< owned: host directories the policy may grant, none below another */
+	size_t n_roots;
+	bool wants_all;	     /**< the policy grants something that may lie anywhere */
+	const char *home;    /**< args->home, NULL when it is not a directory of its own */
+	const char *ws_path; /**< the workspace as the sandbox sees it */
+	bool ws_moved;	     /**< it is not at its own path there */
+	int error;	     /**< first -errno of a callback */
+};
+
+/** Trees that the sandbox has of its own, empty at the start: /tmp, /var/tmp, /dev/shm, /run. */
+bool plan_is_private(const char *path);
+
+/** Fill roots with what the policy's granting rules and defaults point at. */
+int plan_find_roots(struct plan_build *b, struct err *e);
+
+/** @param host  NULL for kinds without one. @return 0 or -ENOMEM in e */
+int plan_add(struct plan *p, enum plan_kind kind, const char *path, const char *host, struct err *e);
+
+/** The entry that a path of the sandbox lies in: the deepest one; NULL: the private root. */
+const struct plan_entry *plan_covering(const struct plan *p, const char *path);
+
+/** Generated files, private host directories, and mount points in them. */
+int plan_files(struct plan_build *b, struct err *e);
+
+/** A directory of the session for a private tree that fsgate has to govern. */
+int plan_private_dir(char *out, size_t size, const struct plan_args *args, const char *path,
+		     struct err *e);
+
+#endif

@@ -1,1 +1,7 @@
-# Man pages and guides.
+# Man page and guides. A guide is one line here; what is listed is installed in $(docdir).
+dist_man_MANS = %D%/agentsh.1
+dist_doc_DATA = README.md HACKING.md LICENSE
+dist_doc_DATA += %D%/ARCHITECTURE.md
+dist_doc_DATA += %D%/dependencies.md
+dist_doc_DATA += %D%/testing.md
+dist_doc_DATA += %D%/threat-model.md

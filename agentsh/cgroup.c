@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -19,7 +21,12 @@
 
 enum controller { MEMORY, PIDS, CPU, CONTROLLERS };
 static const char *const controller_names[] = {"memory", "pids", "cpu"};
-_Static_assert(CONTROLLERS == CGROUP_LEGACY_MAX, "one version 1 directory a controller");
+
+struct cgroup {
+	int fd;				    /* owned: version 2, or -1 */
+	char path[PATH_MAX];		    /* of fd; empty when there is none */
+	char legacy[CONTROLLERS][PATH_MAX]; /* version 1 directories; empty: unused */
+};
 
 /* One file of a cgroup and the value that the policy demands for it. */
 struct setting {
@@ -242,7 +249,7 @@ static bool gives(const char *dir, const struct settings *s)
 	return true;
 }
 
-/* @return 0, -ENOENT when no cgroup at or above ours will do */
+/* @return 0 or -errno; c->path stays empty when no cgroup at or above ours will do */
 static int create_v2(struct cgroup *c, const char *name, const struct settings *s, struct err *e)
 {
 	char dir[PATH_MAX];
@@ -250,15 +257,15 @@ static int create_v2(struct cgroup *c, const char *name, const struct settings *
 	int r = 0;
 
 	if (stop < 0)
-		return -ENOENT;
+		return 0;
 	while (!gives(dir, s)) {
 		if (strlen(dir) <= (size_t)stop)
-			return -ENOENT;
+			return 0;
 		*strrchr(dir, '/') = '\0';
 	}
 	if (path_join(c->path, sizeof(c->path), dir, name) < 0 || mkdir(c->path, 0755) < 0) {
 		c->path[0] = '\0';
-		return -ENOENT;
+		return 0;
 	}
 	for (size_t i = 0; r == 0 && i < s->n_v2; i++)
 		r = apply(c->path, &s->v2[i], e);
@@ -295,32 +302,43 @@ static int create_v1(struct cgroup *c, enum controller k, const char *name,
 	return r;
 }
 
-int cgroup_create(struct cgroup *c, const char *session, const struct policy_limits *limits,
+int cgroup_create(struct cgroup **out, const char *session, const struct policy_limits *limits,
 		  struct err *e)
 {
+	AUTO(cgroup_remove) struct cgroup *c = calloc(1, sizeof(*c));
 	struct settings s;
 	char name[NAME_MAX];
+	bool any = false;
 	int r;
 
+	if (!c)
+		return err_set(e, ENOMEM, "cgroup for session %s", session);
+	c->fd = -1;
 	collect(&s, limits);
 	if ((size_t)snprintf(name, sizeof(name), "agentsh-%s", session) >= sizeof(name))
 		return err_set(e, ENAMETOOLONG, "cgroup for session %s", session);
-	if (s.n_v2 == 0)
-		return 0;
 	r = create_v2(c, name, &s, e);
-	if (r != -ENOENT)
-		return r;
-	r = 0;
-	for (unsigned k = 0; r == 0 && k < CONTROLLERS; k++)
+	for (unsigned k = 0; r == 0 && !c->path[0] && k < CONTROLLERS; k++) {
+		any |= s.needs[k];
 		if (s.needs[k])
 			r = create_v1(c, (enum controller)k, name, &s, e);
+	}
+	if (r == 0)
+		*out = c->fd >= 0 || any ? steal_ptr(&c) : NULL;
 	return r;
+}
+
+int cgroup_dir_fd(const struct cgroup *c)
+{
+	return c ? c->fd : -1;
 }
 
 int cgroup_enter(const struct cgroup *c, pid_t pid, struct err *e)
 {
 	char text[32];
 
+	if (!c)
+		return 0;
 	snprintf(text, sizeof(text), "%d", (int)pid);
 	for (unsigned k = 0; k < CONTROLLERS; k++) {
 		int r = c->legacy[k][0] ? write_text(c->legacy[k], "cgroup.procs", text) : 0;
@@ -343,13 +361,15 @@ static void remove_dir(const char *path)
 	}
 }
 
-void cgroup_destroy(struct cgroup *c)
+void cgroup_remove(struct cgroup *c)
 {
+	if (!c)
+		return;
 	if (c->path[0])
 		write_text(c->path, "cgroup.kill", "1");
 	auto_close(&c->fd);
 	remove_dir(c->path);
 	for (unsigned k = 0; k < CONTROLLERS; k++)
 		remove_dir(c->legacy[k]);
-	*c = (struct cgroup)CGROUP_INIT;
+	free(c);
 }

@@ -10,42 +10,37 @@
 #ifndef AGENTSH_CGROUP_H
 #define AGENTSH_CGROUP_H
 
-#include <limits.h>
 #include <sys/types.h>
 
+#include "common/auto.h"
 #include "common/err.h"
 #include "common/policy.h"
 
-#define CGROUP_LEGACY_MAX 3
-
-struct cgroup {
-	int fd;		     /**< owned: version 2 directory for sandbox_args.cgroup_fd, or -1 */
-	char path[PATH_MAX]; /**< of fd; empty when there is none */
-	char legacy[CGROUP_LEGACY_MAX][PATH_MAX]; /**< version 1 directories; empty: unused */
-};
-
-#define CGROUP_INIT                                                                                \
-	{                                                                                          \
-		.fd = -1                                                                           \
-	}
+struct cgroup;
 
 /**
  * Make the session's cgroup and set the limits.
  *
- * @param c       CGROUP_INIT; cgroup_destroy() it also after a failure
+ * @param out     written on success; NULL when there is none to be had and none is needed
  * @param limits  what the policy demands; a limit that cannot be set is an error
- * @return 0 (fd may still be -1: none available and none needed), or -errno
+ * @return 0 or -errno
  */
-int cgroup_create(struct cgroup *c, const char *session, const struct policy_limits *limits,
+int cgroup_create(struct cgroup **out, const char *session, const struct policy_limits *limits,
 		  struct err *e);
+
+/** Version 2 directory for sandbox_args.cgroup_fd, borrowed; -1: none. @param c  may be NULL */
+int cgroup_dir_fd(const struct cgroup *c);
 
 /**
  * Put the sandbox's pid 1 into the version 1 cgroups, before it starts anything: call it between
  * sandbox_start() and sandbox_arm(). Version 2 is entered by the clone itself.
+ *
+ * @param c  may be NULL
  */
 int cgroup_enter(const struct cgroup *c, pid_t pid, struct err *e);
 
-/** Kill what is left in it and remove it. */
-void cgroup_destroy(struct cgroup *c);
+/** Kill what is left in it, remove it and free c, which may be NULL. */
+void cgroup_remove(struct cgroup *c);
+AUTO_DEFINE(struct cgroup *, cgroup_remove)
 
 #endif

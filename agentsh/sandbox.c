@@ -262,7 +262,8 @@ int sandbox_signal(struct sandbox *sb, int signo)
 
 int sandbox_continue(struct sandbox *sb, bool foreground)
 {
-	if (foreground && sb->tty_fd >= 0 && sb->agent_pid > 0) {
+	if (foreground && sb->tty_fd >= 0 && sb->agent_pid > 0 &&
+	    tcgetpgrp(sb->tty_fd) == getpgrp()) {
 		sigset_t ttou, old;
 		int r;
 

@@ -101,7 +101,7 @@ int sandbox_event(struct sandbox *sb, struct sandbox_event *out);
 /** Deliver a signal to the agent (to its process group for SIGINT, SIGQUIT, SIGTSTP, SIGCONT, SIGHUP). */
 int sandbox_signal(struct sandbox *sb, int signo);
 
-/** Continue a stopped agent; with foreground, its group gets the terminal back first. */
+/** Continue a stopped agent; with foreground, its group gets the terminal first if we have it. */
 int sandbox_continue(struct sandbox *sb, bool foreground);
 
 /** SIGKILL pid 1 (and so every process inside) and reap it. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,10 +19,26 @@ void tty_init(struct tty *t)
 	/* tcgetpgrp() answers for the controlling terminal alone */
 	t->foreground = tcgetpgrp(t->fd) == t->own_group && tcgetpgrp(STDIN_FILENO) > 0 &&
 			tcgetpgrp(STDOUT_FILENO) > 0;
-	t->is_saved = tcgetattr(t->fd, &t->outside) == 0;
+	t->agent_had = t->foreground;
+	t->is_outside_saved = tcgetattr(t->fd, &t->outside) == 0;
 }
 
-/* From a background group both calls raise SIGTTOU, unless it is blocked. */
+int tty_terminal(const struct tty *t)
+{
+	return t->fd;
+}
+
+bool tty_gives_at_start(const struct tty *t)
+{
+	return t->foreground;
+}
+
+void tty_set_agent(struct tty *t, pid_t agent)
+{
+	t->agent = agent;
+}
+
+/* From a background group these calls raise SIGTTOU, unless it is blocked. */
 static void block_ttou(sigset_t *old)
 {
 	sigset_t ttou;
@@ -31,13 +48,11 @@ static void block_ttou(sigset_t *old)
 	sigprocmask(SIG_BLOCK, &ttou, old);
 }
 
-bool tty_give(const struct tty *t, pid_t group)
+static bool set_group(const struct tty *t, pid_t group)
 {
 	sigset_t old;
 	bool ok;
 
-	if (t->fd < 0)
-		return false;
 	block_ttou(&old);
 	ok = tcsetpgrp(t->fd, group) == 0;
 	sigprocmask(SIG_SETMASK, &old, NULL);
@@ -53,77 +68,145 @@ static void set_modes(const struct tty *t, const struct termios *modes)
 	sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
-static bool has_terminal(const struct tty *t, pid_t group)
+static bool is_ours(const struct tty *t)
 {
-	return t->fd >= 0 && tcgetpgrp(t->fd) == group;
+	return t->fd >= 0 && tcgetpgrp(t->fd) == t->own_group;
 }
 
-/* Does a group of the sandbox have it: the agent's, or one that is no more? */
-static bool agent_has_terminal(const struct tty *t, pid_t agent)
+/*
+ * A job of the agent's own shell is in a group of its own. Its leader has more pid namespaces than
+ * we do: one number each after "NSpid:" (proc(5)).
+ */
+static bool is_inside(pid_t group)
+{
+	char name[64], line[256];
+	autofclose FILE *f = NULL;
+
+	snprintf(name, sizeof(name), "/proc/%d/status", (int)group);
+	f = fopen(name, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		unsigned numbers = 0;
+
+		if (strncmp(line, "NSpid:", 6) != 0)
+			continue;
+		for (const char *at = line + 6; *at; at++)
+			numbers += *at == '\t';
+		return numbers > 1;
+	}
+	return false;
+}
+
+bool tty_agent_owns(const struct tty *t)
 {
 	pid_t group = t->fd >= 0 ? tcgetpgrp(t->fd) : -1;
 
 	if (group <= 0 || group == t->own_group)
 		return false;
-	return group == agent || (kill(-group, 0) < 0 && errno == ESRCH);
+	/* a group without processes was the agent's: the shell's own would be alive */
+	return group == t->agent || (kill(-group, 0) < 0 && errno == ESRCH) || is_inside(group);
 }
 
 /*
- * Stop with the default action of the signal, whatever we do with it otherwise. Only this process
- * for SIGSTOP, which nobody sends to a whole job from the keyboard.
+ * Stop with the default action of the signal, whatever we do with it otherwise. For SIGSTOP only
+ * this process: nobody sends that to a whole job from the keyboard.
  *
- * An orphaned process group does not stop for terminal signals (POSIX: nobody could continue it).
+ * @return false when we did not stop: an orphaned process group does not for the terminal's
+ *         signals, since nobody could continue it (POSIX, General Terminal Interface)
  */
-static void stop_job(int signo)
+static bool stop_job(int signo)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL}, old_action;
-	sigset_t one, old;
+	sigset_t set, old, pending;
 
-	if (signo == SIGSTOP) {
-		raise(SIGSTOP);
-		return;
-	}
-	sigemptyset(&one);
-	sigaddset(&one, signo);
-	sigprocmask(SIG_BLOCK, &one, &old);
+	if (signo == SIGSTOP)
+		return raise(SIGSTOP) == 0;
+	/* a stop signal takes a pending SIGCONT away: one that is there afterwards continued us */
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	sigaddset(&set, SIGCONT);
+	sigprocmask(SIG_BLOCK, &set, &old);
 	sigaction(signo, &dfl, &old_action);
 	kill(0, signo);
-	sigprocmask(SIG_UNBLOCK, &one, NULL); /* here we stop */
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	sigdelset(&set, SIGCONT);
+	sigprocmask(SIG_UNBLOCK, &set, NULL); /* here we stop */
+	sigpending(&pending);
 	sigaction(signo, &old_action, NULL);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return sigismember(&pending, SIGCONT) == 1;
 }
 
-bool tty_agent_stopped(struct tty *t, pid_t agent, int signo)
+static void give_to_agent(struct tty *t)
 {
-	bool wants_terminal = signo == SIGTTIN || signo == SIGTTOU;
-
-	/* started without the terminal, as in "agentsh wrap cat >file": it gets it when it asks */
-	if (wants_terminal && has_terminal(t, t->own_group))
-		return true;
-	if (agent_has_terminal(t, agent)) {
-		t->is_inside_saved = tcgetattr(t->fd, &t->inside) == 0;
-		tty_give(t, t->own_group);
-		if (t->is_saved)
-			set_modes(t, &t->outside);
-	}
-	stop_job(signo);
-	if (!has_terminal(t, t->own_group))
-		return false;
-	t->is_saved = tcgetattr(t->fd, &t->outside) == 0;
+	if (t->agent <= 0 || t->taken_from)
+		return;
+	t->is_outside_saved = tcgetattr(t->fd, &t->outside) == 0;
 	if (t->is_inside_saved)
 		set_modes(t, &t->inside);
 	t->is_inside_saved = false;
+	t->agent_had = set_group(t, t->agent);
+}
+
+bool tty_agent_stopped(struct tty *t, int signo)
+{
+	bool wants_terminal = signo == SIGTTIN || signo == SIGTTOU;
+	bool stopped;
+
+	/* started without the terminal, as in "agentsh wrap cat >file": it gets it when it asks */
+	if (wants_terminal && is_ours(t)) {
+		give_to_agent(t);
+		return true;
+	}
+	if (tty_agent_owns(t)) {
+		t->is_inside_saved = tcgetattr(t->fd, &t->inside) == 0;
+		set_group(t, t->own_group);
+		if (t->is_outside_saved)
+			set_modes(t, &t->outside);
+		t->agent_had = true;
+	}
+	stopped = stop_job(signo);
+	if (is_ours(t) && (t->agent_had || wants_terminal))
+		give_to_agent(t);
+	else if (wants_terminal && !stopped && t->agent > 0)
+		kill(-t->agent, SIGHUP); /* what the kernel does to a stopped group it orphans */
 	return true;
 }
 
-void tty_deinit(struct tty *t, bool restore)
+void tty_resumed(struct tty *t)
 {
-	if (t->fd < 0)
+	if (t->agent_had && is_ours(t))
+		give_to_agent(t);
+}
+
+void tty_take(struct tty *t)
+{
+	pid_t group = t->fd >= 0 ? tcgetpgrp(t->fd) : -1;
+
+	if (group <= 0 || t->taken_from || !tty_agent_owns(t))
 		return;
-	if (agent_has_terminal(t, -1))
-		tty_give(t, t->own_group);
-	if (restore && t->is_saved && has_terminal(t, t->own_group))
+	if (set_group(t, t->own_group))
+		t->taken_from = group;
+}
+
+void tty_give(struct tty *t)
+{
+	pid_t group = t->taken_from;
+
+	t->taken_from = 0;
+	/* the group may have ended meanwhile: then the agent itself */
+	if (group > 0 && is_ours(t) && !set_group(t, group))
+		set_group(t, t->agent);
+}
+
+void tty_restore(struct tty *t)
+{
+	if (t->fd >= 0 && t->is_outside_saved && (is_ours(t) || tty_agent_owns(t)))
 		set_modes(t, &t->outside);
+}
+
+void tty_deinit(struct tty *t)
+{
+	if (t->fd >= 0 && tty_agent_owns(t))
+		set_group(t, t->own_group);
 	auto_close(&t->fd);
 	t->fd = -1;
 }

@@ -5,4 +5,3 @@ dist_doc_DATA += %D%/ARCHITECTURE.md
 dist_doc_DATA += %D%/dependencies.md
 dist_doc_DATA += %D%/testing.md
 dist_doc_DATA += %D%/threat-model.md
-dist_doc_DATA += %D%/POLICY.md

@@ -3,121 +3,24 @@
  * agent is a shell that looks around from inside; its exit status is the answer.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "agentsh/sandbox.h"
-#include "common/sys.h"
+#include "tests/unit/sandbox_fixture.h"
 #include "tests/unit/unit.h"
-
-static struct sock_filter allow_all[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-
-static struct plan_entry system_trees[] = {
-	{PLAN_BIND, (char *)"/usr", (char *)"/usr", 0},
-	{PLAN_BIND, (char *)"/etc", (char *)"/etc", 0},
-	{PLAN_SYMLINK, (char *)"/bin", (char *)"usr/bin", 0},
-	{PLAN_SYMLINK, (char *)"/lib", (char *)"usr/lib", 0},
-	{PLAN_SYMLINK, (char *)"/lib64", (char *)"usr/lib64", 0},
-	{PLAN_TMPFS, (char *)"/tmp", NULL, 0},
-	{PLAN_TMPFS, (char *)"/dev/shm", NULL, 0},
-};
-
-static struct plan plan = {.entries = system_trees,
-			   .n_entries = sizeof(system_trees) / sizeof(system_trees[0])};
-
-static char *const environment[] = {(char *)"PATH=/usr/local/bin:/usr/bin:/bin", (char *)"LANG=C",
-				    NULL};
-
-static struct sandbox_args arguments(char *const *argv)
-{
-	return (struct sandbox_args){
-		.plan = &plan,
-		.argv = argv,
-		.envp = environment,
-		.cwd = "/",
-		.hostname = "inside",
-		.uid = getuid(),
-		.gid = getgid(),
-		.is_root = getuid() == 0,
-		.cgroup_fd = -1,
-		.tty_fd = -1,
-	};
-}
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-/* Start, build, arm. Any failure is reported with its text. */
-static bool prepare(struct sandbox *sb, const struct sandbox_args *args, int fuse, uint64_t *t)
-{
-	struct err e = ERR_INIT;
-	int listener = -1, root = -1;
-	pid_t agent = 0;
-	int r;
-
-	t[0] = now_us();
-	r = sandbox_start(sb, args, &e);
-	t[1] = now_us();
-	if (r == 0)
-		r = sandbox_build(sb, fuse, &e);
-	t[2] = now_us();
-	if (r == 0)
-		r = sandbox_arm(sb, allow_all, sizeof(allow_all), &listener, &root, &agent, &e);
-	t[3] = now_us();
-	if (r == 0) {
-		CU_ASSERT(listener >= 0 && root >= 0);
-		CU_ASSERT(agent > 0 && kill(agent, 0) == 0);
-		close(listener);
-		close(root);
-	} else {
-		printf("\n    %s\n", e.text);
-	}
-	return r == 0;
-}
-
-/* Run to the end. @return wait status, or minus the errno of a failed exec */
-static int finish(struct sandbox *sb)
-{
-	struct err e = ERR_INIT;
-	struct sandbox_event ev;
-	int failed = 0;
-
-	CU_ASSERT_EQUAL(sandbox_go(sb, &e), 0);
-	for (;;) {
-		CU_ASSERT_EQUAL(sandbox_event(sb, &ev), 0);
-		if (ev.what == SANDBOX_EXEC_FAILED)
-			failed = ev.value;
-		if (ev.what == SANDBOX_EXITED)
-			return failed ? -failed : ev.value;
-		if (ev.what == SANDBOX_GONE || ev.what == SANDBOX_NOTHING)
-			return -EPIPE;
-	}
-}
 
 static int run_argv(char *const *argv)
 {
-	struct sandbox_args args = arguments(argv);
+	struct sandbox_args args = fixture_args(argv);
 	struct sandbox sb = SANDBOX_INIT;
 	uint64_t t[4];
 	int status = -EIO;
 
-	if (prepare(&sb, &args, -1, t))
-		status = finish(&sb);
+	if (fixture_prepare(&sb, &args, -1, t))
+		status = fixture_finish(&sb);
 	sandbox_deinit(&sb);
 	return status;
 }
@@ -257,15 +160,15 @@ static void test_many(void)
 	unsigned mounts = count_lines("/proc/self/mounts");
 
 	for (unsigned i = 0; i < RUNS; i++) {
-		struct sandbox_args args = arguments(argv);
+		struct sandbox_args args = fixture_args(argv);
 		struct sandbox sb = SANDBOX_INIT;
 		uint64_t t[6];
 
-		CU_ASSERT(prepare(&sb, &args, -1, t));
-		CU_ASSERT_EQUAL(finish(&sb), 0);
-		t[4] = now_us();
+		CU_ASSERT(fixture_prepare(&sb, &args, -1, t));
+		CU_ASSERT_EQUAL(fixture_finish(&sb), 0);
+		t[4] = fixture_now_us();
 		sandbox_deinit(&sb);
-		t[5] = now_us();
+		t[5] = fixture_now_us();
 		for (unsigned s = 0; s < 5; s++)
 			took[s][i] = t[s + 1] - t[s];
 	}

@@ -7,6 +7,7 @@
 #ifndef COMMON_AUTO_H
 #define COMMON_AUTO_H
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

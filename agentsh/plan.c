@@ -174,26 +174,34 @@ static int add_symlinks(struct plan_build *b, struct err *e)
 	return r;
 }
 
+/* Where the mount point lies on the host, when the tree around it is one of the host's. */
+static int check_mount_point(const struct plan_build *b, const struct plan_entry *in, struct err *e)
+{
+	const char *rest = b->ws_path + strlen(in->path);
+	char host[PATH_MAX];
+
+	if (path_join(host, sizeof(host), in->host, *rest == '/' ? rest + 1 : ".") < 0)
+		return err_set(e, ENAMETOOLONG, "mount point %s", b->ws_path);
+	if (is_dir(host))
+		return 0;
+	return err_say(e, ENOENT,
+		       "the workspace cannot be shown at %s: that directory does not exist on the "
+		       "host, and the tree above it is the host's; make it, or choose another place",
+		       b->ws_path);
+}
+
 static int add_workspace(struct plan_build *b, struct err *e)
 {
 	const struct plan_entry *in = plan_covering(b->plan, b->ws_path);
-	char host[PATH_MAX];
+	bool is_hosts = in && in->host && !plan_is_session_tree(b->args, in);
+	int r = 0;
 
 	/* seen under its own name through a governed tree above it: nothing to add */
-	if (in && in->kind == PLAN_GOVERNED && !b->ws_moved && !plan_is_private(in->path))
+	if (is_hosts && in->kind == PLAN_GOVERNED && !b->ws_moved)
 		return 0;
-	if (in && in->host && in->kind != PLAN_SYMLINK) {
-		if (path_join(host, sizeof(host), in->host,
-			      b->ws_path + strlen(in->path) +
-				      (b->ws_path[strlen(in->path)] == '/')) < 0)
-			return err_set(e, ENAMETOOLONG, "mount point %s", b->ws_path);
-		if (!plan_is_private(in->path) && !is_dir(host))
-			return err_say(e, ENOENT,
-				       "the workspace cannot be shown at %s: that directory does not "
-				       "exist on the host, and the tree above it is the host's; make "
-				       "it, or choose another place", b->ws_path);
-	}
-	return plan_add(b->plan, PLAN_GOVERNED, b->ws_path, b->args->workspace, e);
+	if (is_hosts)
+		r = check_mount_point(b, in, e);
+	return r < 0 ? r : plan_add(b->plan, PLAN_GOVERNED, b->ws_path, b->args->workspace, e);
 }
 
 static int compare_paths(const void *a, const void *b)

@@ -96,10 +96,9 @@ static const char *below(const char *path, const char *dir)
 	return *rest == '/' ? rest + 1 : rest;
 }
 
-static bool is_private_root(const struct plan_entry *entry)
+bool plan_is_session_tree(const struct plan_args *args, const struct plan_entry *entry)
 {
-	return entry && entry->kind == PLAN_GOVERNED && plan_is_private(entry->path) &&
-	       strcmp(entry->path, entry->host) != 0;
+	return entry && entry->kind == PLAN_GOVERNED && path_is_below(entry->host, args->run_dir);
 }
 
 /* The real name of a file, or the path itself. Its target may be missing: then as far as it goes. */
@@ -134,7 +133,7 @@ static int place_file(struct plan_build *b, const char *path, const char *text, 
 	in = plan_covering(b->plan, real);
 	if (!in && !plan_is_private(real))
 		return 0;
-	if (is_private_root(in)) {
+	if (plan_is_session_tree(b->args, in)) {
 		r = make_below(in->host, below(real, in->path), false, e);
 		if (r == 0 && path_join(host, sizeof(host), in->host, below(real, in->path)) < 0)
 			r = err_set(e, ENAMETOOLONG, "%s", real);
@@ -155,7 +154,7 @@ static int make_mount_points(struct plan_build *b, struct err *e)
 	for (size_t i = 0; i < b->plan->n_entries; i++) {
 		const struct plan_entry *outer = &b->plan->entries[i];
 
-		if (!is_private_root(outer))
+		if (!plan_is_session_tree(b->args, outer))
 			continue;
 		for (size_t k = 0; k < b->plan->n_entries; k++) {
 			const struct plan_entry *inner = &b->plan->entries[k];

@@ -21,8 +21,11 @@ struct plan_build {
 	int error;	     /**< first -errno of a callback */
 };
 
-/** Trees that the sandbox has of its own, empty at the start: /tmp, /var/tmp, /dev/shm, /run. */
+/** In a tree that the sandbox has of its own: /proc, /sys, /dev, /tmp, /var/tmp, /run. */
 bool plan_is_private(const char *path);
+
+/** A governed tree whose host side is an empty directory of the session, as /tmp may be. */
+bool plan_is_session_tree(const struct plan_args *args, const struct plan_entry *entry);
 
 /** Fill roots with what the policy's granting rules and defaults point at. */
 int plan_find_roots(struct plan_build *b, struct err *e);

@@ -39,7 +39,7 @@ static int add_root(struct plan_build *b, const char *path)
 	size_t kept = 0;
 	char **bigger, *copy;
 
-	if (plan_is_private(path) || is_forbidden(b->args, path))
+	if (is_forbidden(b->args, path))
 		return 0;
 	for (size_t i = 0; i < b->n_roots; i++)
 		if (path_is_below(path, b->roots[i]))
@@ -99,12 +99,12 @@ static void one_prefix(void *arg, const char *prefix, bool is_literal, enum verd
 		b->wants_all |= !is_literal;
 		return;
 	}
-	if (path_is_below(path, b->ws_path) || plan_is_private(path))
+	if (path_is_below(path, b->ws_path))
 		return;
 	/* a home directory is shown whole or not at all, so that a file in it can be created */
 	if (b->home && path_is_below(path, b->home))
 		b->error = add_root(b, b->home);
-	else if (existing_dir(path))
+	else if (!plan_is_private(path) && existing_dir(path))
 		b->error = add_root(b, path);
 }
 
@@ -125,7 +125,8 @@ static int all_roots(struct plan_build *b)
 		    (!entry->d_name[1] || strcmp(entry->d_name, "..") == 0))
 			continue;
 		memcpy(path + 1, entry->d_name, strlen(entry->d_name) + 1);
-		if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && access(path, X_OK) == 0)
+		if (!plan_is_private(path) && lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+		    access(path, X_OK) == 0)
 			r = add_root(b, path);
 	}
 	closedir(d);

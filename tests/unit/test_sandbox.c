@@ -3,12 +3,17 @@
  * agent is a shell that looks around from inside; its exit status is the answer.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/ipc.h"
 #include "tests/unit/sandbox_fixture.h"
 #include "tests/unit/unit.h"
 
@@ -181,8 +186,289 @@ static void test_many(void)
 	CU_ASSERT(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }
 
+/* ---- governed trees: a detached mount made inside the sandbox's namespaces, as fsgate does ---- */
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%.2000s/%s", dir, name);
+	f = fopen(path, "we");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* A process that enters like a gate makes it, and hands it over. */
+static int detached_mount(int init_pidfd, const char *dir)
+{
+	struct ipc_msg *m = malloc(sizeof(*m));
+	int pair[2], fd = -1, status;
+	pid_t pid;
+
+	CU_ASSERT_EQUAL_FATAL(ipc_pair(pair), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setns(init_pidfd, CLONE_NEWUSER | CLONE_NEWNS) < 0)
+			_exit(1);
+		fd = open_tree(AT_FDCWD, dir, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		ipc_begin(m, 1, 0);
+		ipc_put_fd(m, fd);
+		_exit(ipc_send(pair[1], m) < 0);
+	}
+	close(pair[1]);
+	if (ipc_recv(pair[0], m) == 1)
+		fd = ipc_take_fd(m, 0);
+	close(pair[0]);
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+	free(m);
+	return fd;
+}
+
+static const char *const governed_checks =
+	"set -e; test $(cat /gov/file) = zero; test $(cat /gov/sub/file) = two; "
+	"test $(cat /tmp/a/ws/file) = one; echo new >/gov/made; test -f /gov/made; "
+	"grep -q generated /etc/hosts; ! echo x >/etc/hosts; "
+	"test -z \"$(ls /usr/share)\"; test -d /usr/share; ! touch /usr/share/x; "
+	"for d in /gov /gov/sub /tmp/a/ws; do grep \" $d [^ ]* [^ ]*nosuid,nodev\" "
+	"/proc/self/mounts >/dev/null; done; test \"$(pwd)\" = /tmp/a/ws; "
+	"test $(ls /proc/self/root/ | wc -w) = $(ls / | wc -w); "
+	"test ! -e /gov/../etc/shadow.x; test \"$(ls /proc/fs 2>/dev/null)\" != r0";
+
+static void test_governed(void)
+{
+	struct plan_entry entries[] = {
+		{PLAN_BIND, (char *)"/etc", (char *)"/etc", 0},
+		{PLAN_SYMLINK, (char *)"/bin", (char *)"usr/bin", 0},
+		{PLAN_GOVERNED, (char *)"/gov", (char *)"", 0},
+		{PLAN_GOVERNED, (char *)"/gov/sub", (char *)"", 2},
+		{PLAN_SYMLINK, (char *)"/lib", (char *)"usr/lib", 0},
+		{PLAN_SYMLINK, (char *)"/lib64", (char *)"usr/lib64", 0},
+		{PLAN_TMPFS, (char *)"/tmp", NULL, 0},
+		{PLAN_GOVERNED, (char *)"/tmp/a/ws", (char *)"", 1},
+		{PLAN_BIND, (char *)"/usr", (char *)"/usr", 0},
+		{PLAN_MASK, (char *)"/usr/share", NULL, 0},
+	};
+	char dir[] = "/var/tmp/test_sandbox.XXXXXX", name[PATH_MAX], generated[PATH_MAX];
+	struct plan_override override = {(char *)"/etc/hosts", generated, false};
+	struct plan governed = {.entries = entries,
+				.n_entries = sizeof(entries) / sizeof(entries[0]),
+				.overrides = &override,
+				.n_overrides = 1,
+				.n_governed = 3};
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)governed_checks, NULL};
+	static const char *const words[] = {"zero", "one", "two"};
+	struct sandbox_args args = fixture_args(argv);
+	struct sandbox sb = SANDBOX_INIT;
+	struct err e = ERR_INIT;
+	int fuse, listener, root;
+	pid_t agent;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "%s/r%d", dir, i);
+		CU_ASSERT_EQUAL(mkdir(name, 0755), 0);
+		write_file(name, "file", words[i]);
+	}
+	snprintf(name, sizeof(name), "%s/r0/sub", dir);
+	CU_ASSERT_EQUAL(mkdir(name, 0755), 0);
+	write_file(dir, "hosts", "# generated\n");
+	snprintf(generated, sizeof(generated), "%s/hosts", dir);
+	args.plan = &governed;
+	args.cwd = "/tmp/a/ws";
+	CU_ASSERT_EQUAL(sandbox_start(&sb, &args, &e), 0);
+	fuse = detached_mount(sb.init_pidfd, dir);
+	CU_ASSERT(fuse >= 0);
+	CU_ASSERT_EQUAL(sandbox_build(&sb, fuse, &e), 0);
+	close(fuse);
+	if (sandbox_arm(&sb, fixture_filter, sizeof(fixture_filter), &listener, &root, &agent,
+			&e) == 0) {
+		close(listener);
+		close(root);
+		CU_ASSERT_EQUAL(fixture_finish(&sb), 0);
+	} else {
+		CU_FAIL("arm");
+		printf("\n    %s\n", e.text);
+	}
+	sandbox_deinit(&sb);
+	snprintf(name, sizeof(name), "rm -rf %s", dir);
+	CU_ASSERT_EQUAL(system(name), 0);
+}
+
+/* ---- life and death ---- */
+
+/* Dead is enough: the host's pid 1 may take its time to reap an orphan. */
+static bool is_dead(pid_t pid)
+{
+	char name[64], state = 'X';
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
+	f = fopen(name, "re");
+	if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'X';
+	if (f)
+		fclose(f);
+	return state == 'X' || state == 'Z';
+}
+
+static bool gone_within(pid_t pid, unsigned ms)
+{
+	for (unsigned i = 0; i <= ms; i++) {
+		if (is_dead(pid))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static bool start_sleeper(struct sandbox *sb, const struct sandbox_args *args)
+{
+	struct err e = ERR_INIT;
+	uint64_t t[4];
+
+	return fixture_prepare(sb, args, -1, t) && sandbox_go(sb, &e) == 0;
+}
+
+static void test_signals(void)
+{
+	char *argv[] = {(char *)"sh", (char *)"-c",
+			(char *)"trap 'exit 40' TERM; trap 'exit 41' USR1; kill -STOP $$; "
+				"while :; do sleep 0.01; done", NULL};
+	static const int sent[] = {SIGTERM, SIGUSR1, SIGKILL};
+	static const int status[] = {40 << 8, 41 << 8, SIGKILL};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct sandbox_args args = fixture_args(argv);
+		struct sandbox sb = SANDBOX_INIT;
+		struct sandbox_event ev;
+
+		CU_ASSERT(start_sleeper(&sb, &args));
+		CU_ASSERT_EQUAL(sandbox_event(&sb, &ev), 0);
+		CU_ASSERT(ev.what == SANDBOX_STOPPED && ev.value == SIGSTOP);
+		CU_ASSERT_EQUAL(sandbox_signal(&sb, sent[i]), 0);
+		CU_ASSERT_EQUAL(sandbox_continue(&sb, false), 0);
+		CU_ASSERT_EQUAL(sandbox_event(&sb, &ev), 0);
+		CU_ASSERT(ev.what == SANDBOX_EXITED && ev.value == status[i]);
+		sandbox_deinit(&sb);
+	}
+}
+
+/* What the agent leaves behind ends with it, whatever it did to get away. */
+static void test_background(void)
+{
+	char *argv[] = {(char *)"sh", (char *)"-c",
+			(char *)"sleep 100 & (setsid sh -c 'trap \"\" HUP TERM; sleep 100 & sleep 100' "
+				"&) ; sleep 0.1; exit 3", NULL};
+	struct sandbox_args args = fixture_args(argv);
+	struct sandbox sb = SANDBOX_INIT;
+	uint64_t t[4];
+
+	CU_ASSERT(fixture_prepare(&sb, &args, -1, t));
+	CU_ASSERT_EQUAL(WEXITSTATUS(fixture_finish(&sb)), 3);
+	/* pid 1 alone is left: in its namespace kill(-1) has reached all others */
+	usleep(20000);
+	CU_ASSERT_EQUAL(sandbox_signal(&sb, SIGTERM), 0);
+	sandbox_kill(&sb);
+	CU_ASSERT(gone_within(sb.agent_pid, 0));
+	sandbox_deinit(&sb);
+}
+
+static void test_kill(void)
+{
+	char *argv[] = {(char *)"sleep", (char *)"100", NULL};
+	struct sandbox_args args = fixture_args(argv);
+	struct sandbox sb = SANDBOX_INIT;
+	pid_t init;
+
+	CU_ASSERT(start_sleeper(&sb, &args));
+	init = sb.init_pid;
+	sandbox_kill(&sb);
+	CU_ASSERT(gone_within(sb.agent_pid, 0));
+	CU_ASSERT(gone_within(init, 0));
+	sandbox_deinit(&sb);
+}
+
+/* The supervisor is killed, at any moment: nothing of the sandbox survives it. */
+static void test_orphan(void)
+{
+	char *argv[] = {(char *)"sleep", (char *)"100", NULL};
+
+	for (unsigned i = 0; i < 20; i++) {
+		pid_t pids[2] = {0, 0}, supervisor;
+		int p[2];
+
+		CU_ASSERT_EQUAL_FATAL(pipe(p), 0);
+		supervisor = fork();
+		if (supervisor == 0) {
+			struct sandbox_args args = fixture_args(argv);
+			struct sandbox sb = SANDBOX_INIT;
+			struct err e = ERR_INIT;
+
+			close(p[0]);
+			if (i % 2 ? !start_sleeper(&sb, &args) : sandbox_start(&sb, &args, &e) < 0)
+				_exit(1);
+			pids[0] = sb.init_pid;
+			pids[1] = sb.agent_pid ? sb.agent_pid : sb.init_pid;
+			if (write(p[1], pids, sizeof(pids)) < 0)
+				_exit(1);
+			pause();
+		}
+		close(p[1]);
+		CU_ASSERT_EQUAL(read(p[0], pids, sizeof(pids)), (ssize_t)sizeof(pids));
+		usleep(i * 50);
+		kill(supervisor, SIGKILL);
+		CU_ASSERT_EQUAL(waitpid(supervisor, NULL, 0), supervisor);
+		CU_ASSERT(gone_within(pids[0], 100));
+		CU_ASSERT(gone_within(pids[1], 100));
+		close(p[0]);
+	}
+}
+
+static void test_refusals(void)
+{
+	char *argv[] = {(char *)"true", NULL};
+	struct sandbox_args args = fixture_args(argv);
+	struct sandbox sb = SANDBOX_INIT;
+	struct plan_entry missing = {PLAN_BIND, (char *)"/x", (char *)"/no/such/tree", 0};
+	struct plan broken = {.entries = &missing, .n_entries = 1};
+	int saved = fcntl(0, F_DUPFD_CLOEXEC, 10), dir = open("/", O_RDONLY | O_DIRECTORY);
+	struct err e = ERR_INIT;
+
+	/* a directory as standard input would lead out of the sandbox */
+	dup2(dir, 0);
+	close(dir);
+	CU_ASSERT_EQUAL(sandbox_start(&sb, &args, &e), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "standard input is a directory"));
+	sandbox_deinit(&sb);
+	dup2(saved, 0);
+	close(saved);
+	/* what pid 1 finds out comes back as an error with the name of the thing */
+	args.plan = &broken;
+	CU_ASSERT_EQUAL(sandbox_start(&sb, &args, &e), 0);
+	CU_ASSERT_EQUAL(sandbox_build(&sb, -1, &e), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "/no/such/tree"));
+	sandbox_deinit(&sb);
+	args.plan = &fixture_plan;
+	args.cwd = "/no/such/directory";
+	CU_ASSERT_EQUAL(sandbox_start(&sb, &args, &e), 0);
+	CU_ASSERT_EQUAL(sandbox_build(&sb, -1, &e), 0);
+	CU_ASSERT_EQUAL(sandbox_arm(&sb, fixture_filter, sizeof(fixture_filter), &dir, &dir,
+				    &sb.agent_pid, &e), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "/no/such/directory"));
+	sandbox_deinit(&sb);
+}
+
 static const struct unit_case cases[] = {
 	{"many runs", test_many},
+	{"governed trees", test_governed},
+	{"signals", test_signals},
+	{"background processes", test_background},
+	{"kill", test_kill},
+	{"supervisor dies", test_orphan},
+	{"refusals", test_refusals},
 	{"exit status", test_status},
 	{"failed exec", test_exec_failures},
 	{"from inside", test_inside},

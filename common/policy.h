@@ -107,6 +107,7 @@ struct policy_request {
 			size_t argc;
 			unsigned depth;		     /**< 0: started by the wrapped command's parent */
 			bool trusted_dir;	     /**< exe lies where the sandbox cannot write */
+			bool trusted_invoked;	     /**< so does the name in invoked (sh -> dash) */
 		} command;
 		struct {
 			const char *host;	 /**< lower case, no trailing dot; NULL: an IP literal */
@@ -229,6 +230,37 @@ void policy_message(char *buf, size_t size, const struct decision *d,
 typedef void policy_env_fn(void *arg, const char *key, const char *value);
 /** env_inject entries, variables already expanded. */
 void policy_each_env_inject(const struct policy *p, policy_env_fn *fn, void *arg);
+
+/* ---- what a command rule says beside its verdict ---- */
+
+enum policy_command_list {
+	COMMAND_ARGS,	     /**< redirect_to.args: before the caller's arguments */
+	COMMAND_ARGS_APPEND, /**< redirect_to.args_append: after them */
+	COMMAND_ENVIRONMENT, /**< redirect_to.environment: key, value, key, value */
+	COMMAND_ENV_ALLOW,
+	COMMAND_ENV_DENY,
+};
+
+/** @param index  rule_index of a decision of kind POLICY_COMMAND; UINT32_MAX has empty lists */
+size_t policy_command_list_len(const struct policy *p, uint32_t index,
+			       enum policy_command_list list);
+/** Borrowed; NULL past the end. */
+const char *policy_command_list_get(const struct policy *p, uint32_t index,
+				    enum policy_command_list list, size_t i);
+
+/* ---- sections ---- */
+
+/**
+ * A section of the effective policy (extends merged, variables expanded) as JSON text.
+ *
+ * @return borrowed; NULL when the policy has no such section
+ */
+const char *policy_section(const struct policy *p, const char *name);
+
+/** Every section in the order of the files: fn(arg, name, JSON text). */
+void policy_each_section(const struct policy *p, policy_env_fn *fn, void *arg);
+
+uint32_t policy_count_rules(const struct policy *p, enum policy_kind kind);
 
 /* ---- resource limits and audit settings ---- */
 

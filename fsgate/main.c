@@ -1,17 +1,63 @@
-#include "common/gate.h"
+/* agentsh-fsgate: the file server of one session. Started by the supervisor, see common/gate.h. */
+#include <errno.h>
+#include <unistd.h>
+
 #include "common/log.h"
+#include "fsgate/fs_conf.h"
+#include "fsgate/fs_serve.h"
+#include "fsgate/fs_setup.h"
+
+static int set_up(struct fs *fs, struct fs_mount *m, struct err *e)
+{
+	struct fs_setup_args args = {.is_root = fs->gate.is_root, .pidfd = -1};
+	int r = fs_serve_init(fs, e);
+
+	if (r == 0 && gate_ready(&fs->gate, "", 0) < 0)
+		r = err_say(e, EPIPE, "the supervisor is gone");
+	if (r == 0)
+		r = gate_wait_setup(&fs->gate, &args.pidfd, 1, e);
+	if (r >= 0)
+		r = fs_conf_load(fs, e);
+	if (r < 0)
+		return r;
+	args.uid = fs->uid;
+	args.gid = fs->gid;
+	r = fs_setup_mount(m, &args, e);
+	if (args.pidfd >= 0)
+		close(args.pidfd);
+	return r;
+}
+
+static int go_live(struct fs *fs, struct fs_mount *m, struct err *e)
+{
+	int r = fs_serve_attach(fs, m->dev, e);
+
+	if (r == 0)
+		r = fs_serve_drop(fs, e);
+	if (r == 0)
+		r = fs_serve_watch(fs, e);
+	if (r == 0 && gate_live(&fs->gate, &m->mount, 1) < 0)
+		r = err_say(e, EPIPE, "the supervisor is gone");
+	close(m->mount);
+	return r;
+}
 
 int main(void)
 {
-	struct gate g;
+	static struct fs fs;
+	struct fs_mount m = {-1, -1};
 	struct err e = ERR_INIT;
 
 	log_init_env("agentsh-fsgate");
-	if (gate_open(&g, "fsgate", AUDIT_CTL, &e) < 0) {
-		log_err("%s", e.text);
+	if (gate_open(&fs.gate, "fsgate", AUDIT_FS, &e) < 0)
+		return 1;
+	if (set_up(&fs, &m, &e) < 0 || go_live(&fs, &m, &e) < 0) {
+		gate_failed(&fs.gate, &e);
 		return 1;
 	}
-	err_say(&e, 38, "fsgate has no operations yet");
-	gate_failed(&g, &e);
+	if (fs_serve_run(&fs) != 0)
+		log_err("the connection to the kernel was lost");
+	else /* unmounted: the sandbox is gone, the supervisor will say so */
+		pause();
 	return 1;
 }

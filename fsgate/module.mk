@@ -1,3 +1,32 @@
+# the server's parts, for the program and its tests
+noinst_LIBRARIES += %D%/libfsgate.a
+%C%_libfsgate_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
+%C%_libfsgate_a_SOURCES = \
+	%D%/fs.h \
+	%D%/fs_at.c %D%/fs_at.h \
+	%D%/fs_call.c %D%/fs_call.h \
+	%D%/fs_conf.c %D%/fs_conf.h \
+	%D%/fs_cred_setup.c %D%/fs_cred_setup.h \
+	%D%/fs_decide.c %D%/fs_decide.h \
+	%D%/fs_entry.c %D%/fs_entry.h \
+	%D%/fs_file.c %D%/fs_file.h \
+	%D%/fs_lock.c %D%/fs_lock.h \
+	%D%/fs_node.c %D%/fs_node.h \
+	%D%/fs_ops.c %D%/fs_ops.h %D%/fs_ops_i.h \
+	%D%/fs_ops_attr.c \
+	%D%/fs_ops_dir.c \
+	%D%/fs_ops_file.c \
+	%D%/fs_ops_name.c \
+	%D%/fs_ops_open.c \
+	%D%/fs_ops_rename.c \
+	%D%/fs_record.c %D%/fs_record.h \
+	%D%/fs_serve.c %D%/fs_serve.h \
+	%D%/fs_setup.c %D%/fs_setup.h \
+	%D%/fs_walk.c %D%/fs_walk.h \
+	%D%/fs_who.c %D%/fs_who.h
+FSGATE_LIBS = %D%/libfsgate.a $(COMMON_LIBS) $(FUSE_LIBS)
+
 gate_PROGRAMS += %D%/agentsh-fsgate
+%C%_agentsh_fsgate_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
 %C%_agentsh_fsgate_SOURCES = %D%/main.c
-%C%_agentsh_fsgate_LDADD = $(COMMON_LIBS)
+%C%_agentsh_fsgate_LDADD = $(FSGATE_LIBS)

@@ -1,0 +1,59 @@
+/*
+ * fs.h - one session's file server: what its parts share
+ *
+ * Shape:  fs_conf (keys) -> fs_setup (mount) -> fs_serve (libfuse's loop). A request is a struct
+ *         fs_call: judge -> record -> act -> reply (fs_call.h); fs_decide.h has the judgement, the
+ *         fs_ops_*.c files have the acts.
+ * Life:   made in main() before the mount; everything but the tree, the lists and the caches behind
+ *         their own locks is constant while requests are served.
+ */
+#ifndef FSGATE_FS_H
+#define FSGATE_FS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/gate.h"
+#include "fsgate/fs_node.h"
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+
+/** Seconds that the kernel may believe names and attributes: the host edits the same tree. */
+#define FS_TIMEOUT 1.0
+
+struct fs_override {
+	char *path; /**< in the sandbox */
+	int fd;	    /**< O_PATH of the host's file */
+};
+
+/** A host file or directory that is never shown. */
+struct fs_hidden {
+	dev_t dev;
+	ino_t ino;
+};
+
+struct fs {
+	struct gate gate;
+	struct fs_tree *tree;
+	struct fuse_session *se;
+	struct fs_who *who;	 /**< fs_who.h */
+	struct fs_recent *recent; /**< fs_record.h */
+	struct fs_locks *locks;	 /**< fs_lock.h */
+	struct fs_files *files;	 /**< fs_file.h */
+	struct fs_override *overrides;
+	size_t n_overrides;
+	struct fs_hidden *hidden;
+	size_t n_hidden;
+	dev_t main_dev; /**< inode numbers of this device are shown as they are */
+	uid_t uid;	/**< the sandbox's only mapped user and group when the gate is not root */
+	gid_t gid;
+	gid_t *groups; /**< supplementary groups of the caller, same case */
+	int n_groups;
+	/** Held shared by whatever adds a name, exclusively by a move of a directory. */
+	pthread_rwlock_t names;
+};
+
+#endif

@@ -1,0 +1,152 @@
+#include "fsgate/fs_entry.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fsgate/fs_at.h"
+#include "fsgate/fs_conf.h"
+
+double fs_entry_attr_timeout(const struct stat *st)
+{
+	return st->st_nlink > 1 && S_ISREG(st->st_mode) ? 0 : FS_TIMEOUT;
+}
+
+static void fill(struct fs *fs, struct fs_node *n, const struct stat *st,
+		 struct fuse_entry_param *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->ino = fs_node_ino(fs->tree, n);
+	e->attr = *st;
+	e->entry_timeout = FS_TIMEOUT;
+	e->attr_timeout = fs_entry_attr_timeout(st);
+	fs_node_stamp(fs->tree, n, FS_STAMP_ATTR, st);
+	fs_conf_show(fs, &e->attr);
+}
+
+int fs_entry_from(struct fs *fs, struct fs_node *parent, const char *name, const struct stat *st,
+		  struct fuse_entry_param *e)
+{
+	struct fs_node *n = fs_node_seen(fs->tree, parent, name, st, -1);
+
+	if (!n)
+		return -ENOMEM;
+	fill(fs, n, st, e);
+	return 0;
+}
+
+static int see_root(struct fs *fs, const char *name, struct fuse_entry_param *e)
+{
+	struct fs_node *n = fs_node_find(fs->tree, fs_tree_top(fs->tree), name);
+	struct stat st;
+	int r;
+
+	if (!n)
+		return -ENOENT;
+	r = fs_entry_stat(fs, n, &st);
+	if (r == 0)
+		fs_node_seen(fs->tree, fs_tree_top(fs->tree), name, &st, -1);
+	fs_node_put(fs->tree, n);
+	if (r == 0)
+		fill(fs, n, &st, e);
+	return r;
+}
+
+static int see_override(struct fs *fs, struct fs_node *parent, const char *name,
+			struct fuse_entry_param *e)
+{
+	struct fs_node *n;
+	struct stat st;
+	int fd = fs_conf_override(fs, parent, name, &st);
+
+	if (fd < 0)
+		return fd;
+	n = fs_node_seen(fs->tree, parent, name, &st, fd);
+	if (!n)
+		return -ENOMEM;
+	fill(fs, n, &st, e);
+	return 0;
+}
+
+int fs_entry_see(struct fs *fs, struct fs_node *parent, const char *name,
+		 struct fuse_entry_param *e)
+{
+	struct fs_pin dir;
+	struct stat st;
+	int r;
+
+	if (parent == fs_tree_top(fs->tree))
+		return see_root(fs, name, e);
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!fs_at_is_name(name))
+		return -EINVAL;
+	r = fs->n_overrides ? see_override(fs, parent, name, e) : -ENOENT;
+	if (r != -ENOENT)
+		return r;
+	r = fs_node_pin(fs->tree, parent, &dir);
+	if (r < 0)
+		return r;
+	r = fs_at_stat(dir.fd, name, &st);
+	fs_node_unpin(fs->tree, &dir);
+	if (r < 0)
+		return r;
+	if (fs->n_hidden && fs_conf_is_hidden(fs, &st))
+		return -ENOENT;
+	return fs_entry_from(fs, parent, name, &st, e);
+}
+
+void fs_entry_unsee(struct fs *fs, struct fuse_entry_param *e)
+{
+	if (e->ino)
+		fs_node_forget(fs->tree, fs_node_of(fs->tree, e->ino), 1);
+	e->ino = 0;
+}
+
+static int stat_top(struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = 1;
+	st->st_mode = S_IFDIR | 0755;
+	st->st_nlink = 2;
+	return 0;
+}
+
+/* The name is another file's by now; whoever has the file open can still ask. */
+static int stat_open(struct fs *fs, struct fs_node *n, struct stat *st)
+{
+	int fd = fs_node_dup_file(fs->tree, n);
+	int r;
+
+	if (fd < 0)
+		return -ESTALE;
+	r = fstat(fd, st) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+int fs_entry_stat(struct fs *fs, struct fs_node *n, struct stat *st)
+{
+	struct fs_where w;
+	int r;
+
+	if (n == fs_tree_top(fs->tree))
+		return stat_top(st);
+	for (int tries = 0; tries < 2; tries++) {
+		r = fs_node_where(fs->tree, n, &w);
+		if (r < 0)
+			break;
+		r = fs_at_stat(w.at.fd, w.name, st);
+		fs_node_unpin(fs->tree, &w.at);
+		if (r == 0 && fs_node_is(n, st))
+			return 0;
+	}
+	return r < 0 && r != -ENOENT && r != -ESTALE && r != -ENOTDIR ? r : stat_open(fs, n, st);
+}
+
+int fs_entry_reply(struct fs *fs, fuse_req_t req, struct fuse_entry_param *e)
+{
+	if (fuse_reply_entry(req, e) == -ENOENT)
+		fs_entry_unsee(fs, e);
+	return 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * fs_file.h - open files: what stands behind a FUSE file handle
+ *
+ * Passthrough of data to the backing file will have its place beside this (a backing id next to
+ * the descriptor, given in the reply to open and create).
+ */
+#ifndef FSGATE_FS_FILE_H
+#define FSGATE_FS_FILE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "fsgate/fs.h"
+#include "fsgate/fs_who.h"
+
+struct fs_file {
+	struct fs_file *next, *prev; /**< among those open for writing */
+	struct fs_node *node;	     /**< held */
+	int fd;			     /**< owned */
+	int flags;		     /**< of the open: access mode, O_APPEND */
+	_Atomic uint64_t written;    /**< bytes */
+	struct fs_who_is who;	     /**< opened by; set for files open for writing */
+};
+
+struct fs_files; /* opaque: those open for writing */
+
+int fs_file_init(struct fs *fs);
+void fs_file_deinit(struct fs *fs);
+
+/** @param fd  consumed, also on failure. @return NULL on ENOMEM */
+struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags, pid_t tid);
+
+/** Record what was written, drop its locks, close. */
+void fs_file_close(struct fs *fs, struct fs_file *f);
+
+/** The session ends: record what was written through files that are still open. */
+void fs_file_finish(struct fs *fs);
+
+static inline struct fs_file *fs_file_of(const struct fuse_file_info *fi)
+{
+	return (struct fs_file *)(uintptr_t)fi->fh;
+}
+
+#endif

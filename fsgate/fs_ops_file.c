@@ -1,0 +1,142 @@
+/* What was judged when the file was opened needs no judgement here; locks have their own word. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "fsgate/fs_call.h"
+#include "fsgate/fs_file.h"
+#include "fsgate/fs_lock.h"
+#include "fsgate/fs_ops_i.h"
+
+void fs_ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(size);
+
+	(void)ino;
+	buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	buf.buf[0].fd = fs_file_of(fi)->fd;
+	buf.buf[0].pos = off;
+	fuse_reply_data(req, &buf, FUSE_BUF_SPLICE_MOVE);
+}
+
+void fs_ops_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
+		      struct fuse_file_info *fi)
+{
+	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(fuse_buf_size(in));
+	struct fs_file *f = fs_file_of(fi);
+	ssize_t n;
+
+	(void)ino;
+	buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	buf.buf[0].fd = f->fd;
+	buf.buf[0].pos = off;
+	n = fuse_buf_copy(&buf, in, 0);
+	if (n < 0) {
+		fuse_reply_err(req, (int)-n);
+		return;
+	}
+	atomic_fetch_add(&f->written, (uint64_t)n);
+	fuse_reply_write(req, (size_t)n);
+}
+
+void fs_ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	fs_lock_flush(fuse_req_userdata(req), fs_file_of(fi), fi->lock_owner);
+	fuse_reply_err(req, 0);
+}
+
+void fs_ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	fs_file_close(fuse_req_userdata(req), fs_file_of(fi));
+	fuse_reply_err(req, 0);
+}
+
+void fs_ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	int fd = fs_file_of(fi)->fd;
+	int r = datasync ? fdatasync(fd) : fsync(fd);
+
+	(void)ino;
+	fuse_reply_err(req, r < 0 ? errno : 0);
+}
+
+void fs_ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+		      struct fuse_file_info *fi)
+{
+	int r = fallocate(fs_file_of(fi)->fd, mode, off, len);
+
+	(void)ino;
+	fuse_reply_err(req, r < 0 ? errno : 0);
+}
+
+void fs_ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	/* SEEK_DATA and SEEK_HOLE; nobody uses the descriptor's own offset */
+	off_t at = lseek(fs_file_of(fi)->fd, off, whence);
+
+	(void)ino;
+	if (at < 0)
+		fuse_reply_err(req, errno);
+	else
+		fuse_reply_lseek(req, at);
+}
+
+void fs_ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			    struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+			    struct fuse_file_info *fi_out, size_t len, int flags)
+{
+	struct fs_file *out = fs_file_of(fi_out);
+	ssize_t n = copy_file_range(fs_file_of(fi_in)->fd, &off_in, out->fd, &off_out, len,
+				    (unsigned)flags);
+
+	(void)ino_in;
+	(void)ino_out;
+	if (n < 0) {
+		fuse_reply_err(req, errno);
+		return;
+	}
+	atomic_fetch_add(&out->written, (uint64_t)n);
+	fuse_reply_write(req, (size_t)n);
+}
+
+/* ---- locks ---- */
+
+/* Taking a lock is judged by name; only a rule that says no counts, the file is open already. */
+static bool may_lock(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct policy_request r = {.kind = POLICY_FILE, .file = {.op = FILE_LOCK}};
+	char path[PATH_MAX];
+	struct decision d;
+
+	if (fs_node_path(fs->tree, fs_node_of(fs->tree, ino), NULL, path, sizeof(path)) < 0)
+		return false;
+	r.file.path = path;
+	policy_decide(&d, fs->gate.policy, &r);
+	return d.verdict == VERDICT_ALLOW || d.verdict == VERDICT_AUDIT ||
+	       d.reason == REASON_DEFAULT;
+}
+
+void fs_ops_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
+{
+	fs_lock_get(req, ino, fi, lock);
+}
+
+void fs_ops_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
+		  int wait)
+{
+	if (lock->l_type != F_UNLCK && !may_lock(req, ino))
+		fuse_reply_err(req, EACCES);
+	else
+		fs_lock_set(req, ino, fi, lock, wait);
+}
+
+void fs_ops_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
+{
+	if (!may_lock(req, ino))
+		fuse_reply_err(req, EACCES);
+	else
+		fs_lock_flock(req, ino, fi, op);
+}

@@ -1,0 +1,331 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fsgate/fs_at.h"
+#include "fsgate/fs_call.h"
+#include "fsgate/fs_cred_setup.h"
+#include "fsgate/fs_entry.h"
+#include "fsgate/fs_ops_i.h"
+
+/* ---- new names ---- */
+
+/* The directory of the call, pinned, and this thread acting as the caller. */
+static int enter(struct fs_call *c, struct fs_pin *dir)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(c->req);
+	int r = fs_cred_as(c->fs->gate.is_root, ctx->uid, ctx->gid, ctx->umask);
+
+	return r < 0 ? r : fs_node_pin(c->fs->tree, c->node, dir);
+}
+
+static int reply_new(struct fs_call *c)
+{
+	int r = fs_entry_see(c->fs, c->node, c->name, &c->entry);
+
+	return r < 0 ? r : fs_entry_reply(c->fs, c->req, &c->entry);
+}
+
+static int judge_new(struct fs_call *c, enum file_op op)
+{
+	if (c->node == fs_tree_top(c->fs->tree))
+		return -EACCES;
+	if (!fs_at_is_name(c->name))
+		return strlen(c->name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	return fs_call_judge(c, op, c->name);
+}
+
+static int judge_mknod(struct fs_call *c)
+{
+	int r;
+
+	c->op = S_ISREG(c->mode) ? "create" : "mknod";
+	r = judge_new(c, S_ISREG(c->mode) ? FILE_CREATE : FILE_MKNOD);
+	if (r == 0 && !S_ISREG(c->mode) && !S_ISFIFO(c->mode) && !S_ISSOCK(c->mode))
+		fs_decide_refuse(&c->answer, FILE_MKNOD, c->path, "fsgate-device",
+				 "device nodes cannot be made here");
+	return r;
+}
+
+static int act_mknod(struct fs_call *c)
+{
+	struct fs_pin dir;
+	int r;
+
+	if (c->mode & (S_ISUID | S_ISGID))
+		return -EPERM;
+	r = enter(c, &dir);
+	if (r < 0)
+		return r;
+	r = mknodat(dir.fd, c->name, c->mode, 0) < 0 ? -errno : 0;
+	fs_node_unpin(c->fs->tree, &dir);
+	return r < 0 ? r : reply_new(c);
+}
+
+static const struct fs_kind mknod_kind = {
+	.op = "mknod",
+	.judge = judge_mknod,
+	.act = act_mknod,
+	.names = FS_NAMES_SHARE,
+	.changes = true,
+};
+
+void fs_ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct fs_call c;
+
+	fs_call_init(&c, req, &mknod_kind, parent);
+	c.name = name;
+	c.mode = mode;
+	c.rdev = rdev;
+	fs_call_run(&c);
+}
+
+static int judge_mkdir(struct fs_call *c)
+{
+	return judge_new(c, FILE_MKDIR);
+}
+
+static int act_mkdir(struct fs_call *c)
+{
+	struct fs_pin dir;
+	int r = enter(c, &dir);
+
+	if (r < 0)
+		return r;
+	r = mkdirat(dir.fd, c->name, c->mode & 01777) < 0 ? -errno : 0;
+	fs_node_unpin(c->fs->tree, &dir);
+	return r < 0 ? r : reply_new(c);
+}
+
+static const struct fs_kind mkdir_kind = {
+	.op = "mkdir",
+	.judge = judge_mkdir,
+	.act = act_mkdir,
+	.names = FS_NAMES_SHARE,
+	.changes = true,
+};
+
+void fs_ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct fs_call c;
+
+	fs_call_init(&c, req, &mkdir_kind, parent);
+	c.name = name;
+	c.mode = mode;
+	fs_call_run(&c);
+}
+
+static int judge_symlink(struct fs_call *c)
+{
+	/* the target is text: whoever walks it is judged where it leads */
+	snprintf(c->to, sizeof(c->to), "%s", c->text);
+	return judge_new(c, FILE_SYMLINK);
+}
+
+static int act_symlink(struct fs_call *c)
+{
+	struct fs_pin dir;
+	int r = enter(c, &dir);
+
+	if (r < 0)
+		return r;
+	r = symlinkat(c->text, dir.fd, c->name) < 0 ? -errno : 0;
+	fs_node_unpin(c->fs->tree, &dir);
+	return r < 0 ? r : reply_new(c);
+}
+
+static const struct fs_kind symlink_kind = {
+	.op = "symlink",
+	.judge = judge_symlink,
+	.act = act_symlink,
+	.names = FS_NAMES_SHARE,
+	.changes = true,
+};
+
+void fs_ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct fs_call c;
+
+	fs_call_init(&c, req, &symlink_kind, parent);
+	c.name = name;
+	c.text = target;
+	fs_call_run(&c);
+}
+
+/* ---- link: node2/name becomes another name of node ---- */
+
+static int judge_link(struct fs_call *c)
+{
+	const struct fs_move m = {.from = c->path, .to = c->to, .op = FILE_LINK};
+	struct fs_tree *t = c->fs->tree;
+	int r;
+
+	if (c->node2 == fs_tree_top(t))
+		return -EACCES;
+	if (fs_node_is_override(c->node))
+		return -EROFS;
+	if (!fs_at_is_name(c->name))
+		return -EINVAL;
+	r = fs_node_path(t, c->node, NULL, c->path, sizeof(c->path));
+	if (r == 0)
+		r = fs_node_path(t, c->node2, c->name, c->to, sizeof(c->to));
+	if (r == 0)
+		fs_decide_move(&c->answer, c->fs->gate.policy, &m);
+	return r;
+}
+
+static int act_link(struct fs_call *c)
+{
+	struct fs_tree *t = c->fs->tree;
+	struct fs_pin file, dir;
+	struct fs_at_proc p = {""};
+	struct stat st;
+	bool inside;
+	int r = fs_node_pin(t, c->node, &file);
+
+	if (r < 0)
+		return r;
+	r = fs_node_pin(t, c->node2, &dir);
+	if (r < 0) {
+		fs_node_unpin(t, &file);
+		return r;
+	}
+	inside = fstat(file.fd, &st) == 0 &&
+		 (st.st_nlink == 1 || fs_node_fact(t, c->node, FS_LINKS_INSIDE, st.st_nlink));
+	/* by way of /proc, because AT_EMPTY_PATH wants a capability (link(2)) */
+	r = linkat(AT_FDCWD, fs_at_proc_path(&p, file.fd), dir.fd, c->name, AT_SYMLINK_FOLLOW);
+	r = r < 0 ? -errno : 0;
+	fs_node_unpin(t, &dir);
+	fs_node_unpin(t, &file);
+	if (r == 0)
+		r = fs_entry_see(c->fs, c->node2, c->name, &c->entry);
+	if (r < 0)
+		return r;
+	if (inside) {
+		fs_node_set_fact(t, c->node, FS_LINKS_INSIDE, c->entry.attr.st_nlink);
+		fs_node_set_fact(t, fs_node_of(t, c->entry.ino), FS_LINKS_INSIDE,
+				 c->entry.attr.st_nlink);
+	}
+	/* the old name's link count, too, has changed */
+	fuse_lowlevel_notify_inval_inode(c->fs->se, fs_node_ino(t, c->node), -1, 0);
+	return fs_entry_reply(c->fs, c->req, &c->entry);
+}
+
+static const struct fs_kind link_kind = {
+	.op = "link",
+	.judge = judge_link,
+	.act = act_link,
+	.names = FS_NAMES_SHARE,
+	.changes = true,
+};
+
+void fs_ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct fs_call c;
+
+	fs_call_init(&c, req, &link_kind, ino);
+	c.node2 = fs_node_of(c.fs->tree, parent);
+	c.name = name;
+	fs_call_run(&c);
+}
+
+/* ---- names that go ---- */
+
+static int judge_gone(struct fs_call *c, enum file_op op)
+{
+	struct fs_tree *t = c->fs->tree;
+	struct fs_node *n;
+	bool fixed;
+
+	if (c->node == fs_tree_top(t))
+		return -EACCES;
+	if (!fs_at_is_name(c->name))
+		return -EINVAL;
+	n = fs_node_find(t, c->node, c->name);
+	fixed = n && fs_node_is_override(n);
+	fs_node_put(t, n);
+	return fixed ? -EROFS : fs_call_judge(c, op, c->name);
+}
+
+static int remove_name(struct fs_call *c, int flags)
+{
+	struct fs_tree *t = c->fs->tree;
+	struct fs_node *n = fs_node_find(t, c->node, c->name);
+	struct fs_pin dir;
+	int fd = -1, r = fs_node_pin(t, c->node, &dir);
+
+	if (r < 0) {
+		fs_node_put(t, n);
+		return r;
+	}
+	/* who has the file open or stands in the directory goes on using it without a name */
+	if (n)
+		fd = fs_at_open(dir.fd, c->name, O_PATH, 0);
+	r = unlinkat(dir.fd, c->name, flags) < 0 ? -errno : 0;
+	fs_node_unpin(t, &dir);
+	if (r == 0 && n)
+		fs_node_detach(t, n, fd);
+	else if (fd >= 0)
+		close(fd);
+	fs_node_put(t, n);
+	if (r == 0)
+		fuse_reply_err(c->req, 0);
+	return r;
+}
+
+static int judge_unlink(struct fs_call *c)
+{
+	return judge_gone(c, FILE_DELETE);
+}
+
+static int act_unlink(struct fs_call *c)
+{
+	return remove_name(c, 0);
+}
+
+static const struct fs_kind unlink_kind = {
+	.op = "delete",
+	.judge = judge_unlink,
+	.act = act_unlink,
+	.names = FS_NAMES_SHARE,
+	.changes = true,
+};
+
+void fs_ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs_call c;
+
+	fs_call_init(&c, req, &unlink_kind, parent);
+	c.name = name;
+	fs_call_run(&c);
+}
+
+static int judge_rmdir(struct fs_call *c)
+{
+	return judge_gone(c, FILE_RMDIR);
+}
+
+static int act_rmdir(struct fs_call *c)
+{
+	return remove_name(c, AT_REMOVEDIR);
+}
+
+static const struct fs_kind rmdir_kind = {
+	.op = "rmdir",
+	.judge = judge_rmdir,
+	.act = act_rmdir,
+	.names = FS_NAMES_SHARE,
+	.changes = true,
+};
+
+void fs_ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs_call c;
+
+	fs_call_init(&c, req, &rmdir_kind, parent);
+	c.name = name;
+	fs_call_run(&c);
+}

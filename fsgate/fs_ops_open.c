@@ -1,0 +1,284 @@
+/*
+ * Theory: a file is opened before the record of it is made, without any effect on it (no
+ * O_TRUNC, no O_CREAT), so that the record can say how it went and the hard links can be looked at;
+ * the truncation and the reply follow the record. A missing file is made after its record, always
+ * with O_EXCL: what appeared in the meantime is judged as the existing file that it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fsgate/fs_at.h"
+#include "fsgate/fs_call.h"
+#include "fsgate/fs_cred_setup.h"
+#include "fsgate/fs_entry.h"
+#include "fsgate/fs_file.h"
+#include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_record.h"
+#include "fsgate/fs_walk.h"
+
+#define EXEC_FLAG 0x20 /* __FMODE_EXEC: the kernel opens a program to run it */
+/* what is done here, or is between the caller and the kernel */
+#define NOT_BACKING (O_TRUNC | O_CREAT | O_EXCL | O_DIRECT | O_NOFOLLOW | O_NONBLOCK)
+/* a file changed so lately may change again under the same time stamp */
+#define FRESH_NS 20000000
+
+static int judge_open(struct fs_call *c)
+{
+	int access = c->fi.flags & O_ACCMODE;
+	struct fs_question q[4];
+	size_t n = 0;
+	int r = fs_node_path(c->fs->tree, c->node, NULL, c->path, sizeof(c->path));
+
+	if (r < 0)
+		return r;
+	if (c->fi.flags & EXEC_FLAG)
+		q[n++] = (struct fs_question){.op = FILE_EXEC, .path = c->path};
+	if (access != O_WRONLY) {
+		q[n] = (struct fs_question){.op = FILE_READ, .path = c->path, .minor = n > 0};
+		n++;
+		q[n++] = (struct fs_question){.op = FILE_OPEN, .path = c->path, .minor = true};
+	}
+	if (access != O_RDONLY || c->fi.flags & O_TRUNC)
+		q[n++] = (struct fs_question){.op = FILE_WRITE, .path = c->path};
+	fs_decide(&c->answer, c->fs->gate.policy, q, n);
+	return 0;
+}
+
+/* The descriptor of exactly this node's file. */
+static int open_backing(struct fs *fs, struct fs_node *n, int flags, struct stat *st)
+{
+	int fd = -ESTALE, again = flags & ~NOT_BACKING;
+
+	for (int tries = 0; tries < 2; tries++) {
+		struct fs_where w;
+		int r = fs_node_where(fs->tree, n, &w);
+
+		if (r < 0)
+			return r;
+		fd = w.self ? fs_at_reopen(w.at.fd, again) : fs_at_open(w.at.fd, w.name, again, 0);
+		fs_node_unpin(fs->tree, &w.at);
+		if (fd == -ELOOP || fd == -ENXIO) /* a link or a fifo has taken its place */
+			fd = -ESTALE;
+		if (fd < 0)
+			continue;
+		if (fstat(fd, st) == 0 && fs_node_is(n, st))
+			return fd;
+		close(fd);
+		fd = -ESTALE;
+	}
+	return fd == -ENOENT ? -ESTALE : fd;
+}
+
+static bool writes(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+}
+
+/* Another name of the file may be outside: what is written would appear there. */
+static bool links_forbid(struct fs_call *c, const struct stat *st)
+{
+	if (!writes(c->fi.flags) || st->st_nlink < 2 || !S_ISREG(st->st_mode))
+		return false;
+	if (c->answer.effect != FS_ALLOW) /* audited or approved by name */
+		return false;
+	if (fs_walk_links_inside(c->fs, c->node, st))
+		return false;
+	fs_decide_refuse(&c->answer, FILE_WRITE, c->path, "fsgate-hard-link",
+			 "the file has another name outside of what may be written; "
+			 "write a copy and rename it over this one");
+	return true;
+}
+
+static int truncate_open(int fd, int flags)
+{
+	int other;
+
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		return ftruncate(fd, 0) < 0 ? -errno : 0;
+	other = fs_at_reopen(fd, O_WRONLY | O_TRUNC);
+	if (other < 0)
+		return other;
+	close(other);
+	return 0;
+}
+
+static bool is_fresh(const struct stat *st)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (now.tv_sec - st->st_mtim.tv_sec) * 1000000000 + now.tv_nsec - st->st_mtim.tv_nsec <
+	       FRESH_NS;
+}
+
+/* May the kernel go on using the pages and the size that it has? */
+static void tell_caches(struct fs_call *c, const struct stat *st)
+{
+	struct fs_tree *t = c->fs->tree;
+
+	c->fi.keep_cache = fs_node_stamp(t, c->node, FS_STAMP_DATA, st) && !is_fresh(st);
+	/* only attributes: pages are dropped by the open itself, when they are not kept */
+	if (!fs_node_stamp(t, c->node, FS_STAMP_ATTR, st))
+		fuse_lowlevel_notify_inval_inode(c->fs->se, fs_node_ino(t, c->node), -1, 0);
+}
+
+/* Give the kernel a handle for fd (consumed). @return the file or NULL */
+static struct fs_file *make_handle(struct fs_call *c, struct fs_node *n, int fd)
+{
+	struct fs_file *f = fs_file_new(c->fs, n, fd, c->fi.flags, fuse_req_ctx(c->req)->pid);
+
+	c->fi.fh = (uintptr_t)f;
+	/* flush is for the locks of writers: see fs_lock.h */
+	c->fi.noflush = (c->fi.flags & O_ACCMODE) == O_RDONLY;
+	return f;
+}
+
+static int act_open(struct fs_call *c)
+{
+	struct fs_file *f;
+	struct stat st;
+	int fd, r;
+
+	if (fs_node_is_override(c->node) && writes(c->fi.flags))
+		return -EROFS;
+	fd = open_backing(c->fs, c->node, c->fi.flags, &st);
+	if (fd >= 0 && links_forbid(c, &st)) {
+		close(fd);
+		if (fs_record_wanted(c) && fs_record_call(c, "deny", EACCES) < 0)
+			return -EIO;
+		return -EACCES;
+	}
+	r = fs_call_record(c, fd < 0 ? -fd : 0);
+	if (fd < 0)
+		return fd;
+	if (r == 0 && c->fi.flags & O_TRUNC)
+		r = truncate_open(fd, c->fi.flags);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	if (!(c->fi.flags & O_TRUNC))
+		tell_caches(c, &st);
+	f = make_handle(c, c->node, fd);
+	if (!f)
+		return -ENOMEM;
+	if (fuse_reply_open(c->req, &c->fi) == -ENOENT)
+		fs_file_close(c->fs, f);
+	return 0;
+}
+
+static const struct fs_kind open_kind = {
+	.op = "open",
+	.judge = judge_open,
+	.act = act_open,
+	.late = true,
+};
+
+void fs_ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs_call c;
+
+	fs_call_init(&c, req, &open_kind, ino);
+	c.fi = *fi;
+	c.has_fi = true;
+	fs_call_run(&c);
+}
+
+/* ---- create ---- */
+
+static int judge_create(struct fs_call *c)
+{
+	if (c->node == fs_tree_top(c->fs->tree))
+		return -EACCES;
+	return fs_call_judge(c, FILE_CREATE, c->name);
+}
+
+static int make_file(struct fs_call *c)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(c->req);
+	int flags = (c->fi.flags & ~(O_DIRECT | O_TRUNC)) | O_CREAT | O_EXCL;
+	struct fs_pin dir;
+	int r = fs_cred_as(c->fs->gate.is_root, ctx->uid, ctx->gid, ctx->umask);
+
+	if (r < 0)
+		return r;
+	r = fs_node_pin(c->fs->tree, c->node, &dir);
+	if (r < 0)
+		return r;
+	r = fs_at_open(dir.fd, c->name, flags, c->mode);
+	fs_node_unpin(c->fs->tree, &dir);
+	return r;
+}
+
+static int reply_created(struct fs_call *c, int fd)
+{
+	struct fs_file *f;
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0) {
+		close(fd);
+		return -EIO;
+	}
+	r = fs_entry_from(c->fs, c->node, c->name, &st, &c->entry);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	f = make_handle(c, fs_node_of(c->fs->tree, c->entry.ino), fd);
+	if (!f) {
+		fs_entry_unsee(c->fs, &c->entry);
+		return -ENOMEM;
+	}
+	if (fuse_reply_create(c->req, &c->entry, &c->fi) == -ENOENT) {
+		fs_file_close(c->fs, f);
+		fs_entry_unsee(c->fs, &c->entry);
+	}
+	return 0;
+}
+
+/* The kernel believed the name free. What has it now is looked up and opened as any other file:
+ * ESTALE makes the kernel do that. */
+static int act_create(struct fs_call *c)
+{
+	int fd, r;
+
+	if (c->mode & (S_ISUID | S_ISGID))
+		return -EPERM;
+	r = fs_call_record(c, 0);
+	if (r < 0)
+		return r;
+	fd = make_file(c);
+	if (fd == -EEXIST && !(c->fi.flags & O_EXCL))
+		fd = -ESTALE;
+	if (fd >= 0)
+		return reply_created(c, fd);
+	if (c->recorded)
+		fs_record_call(c, "", -fd);
+	return fd;
+}
+
+static const struct fs_kind create_kind = {
+	.op = "create",
+	.judge = judge_create,
+	.act = act_create,
+	.names = FS_NAMES_SHARE,
+	.changes = true,
+	.late = true,
+};
+
+void fs_ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		   struct fuse_file_info *fi)
+{
+	struct fs_call c;
+
+	fs_call_init(&c, req, &create_kind, parent);
+	c.name = name;
+	c.mode = mode;
+	c.fi = *fi;
+	c.has_fi = true;
+	fs_call_run(&c);
+}

@@ -1,0 +1,35 @@
+/*
+ * fs_record.h - what of a call goes into the audit chain
+ *
+ * Recorded:     every denied, audited or approved operation; every change; opens for reading
+ *               unless the rule says log: none or the policy's audit.log_allowed is off
+ * Not recorded: attributes and lookups that are allowed
+ */
+#ifndef FSGATE_FS_RECORD_H
+#define FSGATE_FS_RECORD_H
+
+#include "fsgate/fs_call.h"
+#include "fsgate/fs_who.h"
+
+struct fs_recent; /* opaque: which denials were recorded a moment ago */
+
+int fs_record_new(struct fs_recent **out);
+void fs_record_free(struct fs_recent *r);
+
+/** Does the call, as answered, need a record? */
+bool fs_record_wanted(struct fs_call *c);
+
+/**
+ * @param decision  "allow", "deny", or "" for how an allowed operation went
+ * @param error     errno that the caller gets, 0 for none
+ * @return 0, or -errno: the operation must not happen
+ */
+int fs_record_call(struct fs_call *c, const char *decision, int error);
+
+/** A file that was written to is closed: how much, and by whom it had been opened. */
+void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path, uint64_t bytes);
+
+/** The message of the call's decision, expanded. */
+void fs_record_message(const struct fs_call *c, char *buf, size_t size);
+
+#endif

@@ -6,3 +6,4 @@ dist_doc_DATA += %D%/POLICY.md
 dist_doc_DATA += %D%/dependencies.md
 dist_doc_DATA += %D%/testing.md
 dist_doc_DATA += %D%/threat-model.md
+dist_doc_DATA += %D%/POLICY.md

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,7 +205,7 @@ enum outcome attack_read_secret(const char *path)
 	return attack_blocked("%zd bytes, not the secret", n);
 }
 
-int attack_capture(char *out, size_t size, char *const argv[])
+int attack_capture(char *out, size_t size, const char *const argv[])
 {
 	size_t len = 0;
 	ssize_t n;
@@ -220,7 +221,7 @@ int attack_capture(char *out, size_t size, char *const argv[])
 		dup2(p[1], 1);
 		if (null >= 0)
 			dup2(null, 2);
-		execvp(argv[0], argv);
+		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(errno == EACCES ? 126 : 127);
 	}
 	close(p[1]);

@@ -66,7 +66,7 @@ int attack_spill(const char *path, const char *text);
 enum outcome attack_read_secret(const char *path);
 
 /** Run argv, stderr dropped; what it wrote to stdout goes to out. @return wait status or -1 */
-int attack_capture(char *out, size_t size, char *const argv[]);
+int attack_capture(char *out, size_t size, const char *const argv[]);
 
 /** Tries for a race: $ATTACK_TRIES, or the number in the file "tries", or fallback. */
 unsigned attack_tries(unsigned fallback);

@@ -28,6 +28,9 @@
 #define VICTIM "bin/victim"
 #define VICTIM_RAN "VICTIM RAN"
 
+static char name_arg[] = "factor", six_arg[] = "6";
+static char *six[] = {name_arg, six_arg, NULL};
+
 static const char *denied(void)
 {
 	return attack_conf("denied_program");
@@ -42,12 +45,19 @@ static enum outcome ran(const char *out, int status)
 	return attack_blocked("did not run (status %d)", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
+static enum outcome capture(const char *const argv[])
+{
+	char out[4096] = "";
+	int status = attack_capture(out, sizeof(out), argv);
+
+	return ran(out, status);
+}
+
 static enum outcome run(const char *path, const char *arg0, const char *arg1, const char *arg2)
 {
-	char out[4096];
-	char *argv[] = {(char *)path, (char *)arg0, (char *)arg1, (char *)arg2, NULL};
+	const char *argv[] = {path, arg0, arg1, arg2, NULL};
 
-	return ran(out, attack_capture(out, sizeof(out), argv));
+	return capture(argv);
 }
 
 static int copy(const char *from, const char *to)
@@ -81,7 +91,6 @@ static enum outcome plain(void)
 
 static enum outcome errno_of_denial(void)
 {
-	char *argv[] = {"factor", "6", NULL};
 	int p[2], e = 0;
 	pid_t pid;
 
@@ -90,7 +99,7 @@ static enum outcome errno_of_denial(void)
 	pid = fork();
 	if (pid == 0) {
 		close(1);
-		execv(denied(), argv);
+		execv(denied(), six);
 		e = errno;
 		(void)!write(p[1], &e, sizeof(e));
 		_exit(0);
@@ -104,7 +113,7 @@ static enum outcome errno_of_denial(void)
 
 static enum outcome through_others(void)
 {
-	static char *const ways[][6] = {
+	static const char *const ways[][6] = {
 		{"sh", "-c", "factor 6"},
 		{"sh", "-c", "true & factor 6; exec factor 6"},
 		{"env", "-i", "/usr/bin/factor", "6"},
@@ -122,16 +131,12 @@ static enum outcome through_others(void)
 		{"nohup", "factor", "6"},
 		{"stdbuf", "-o0", "factor", "6"},
 	};
-	char out[4096];
 	unsigned n = sizeof(ways) / sizeof(ways[0]);
 
 	attack_spill("six", "6\n");
-	for (unsigned i = 0; i < n; i++) {
-		int st = attack_capture(out, sizeof(out), ways[i]);
-
-		if (ran(out, st) == ESCAPED)
+	for (unsigned i = 0; i < n; i++)
+		if (capture(ways[i]) == ESCAPED)
 			return attack_escaped("through %s %s", ways[i][0], ways[i][1]);
-	}
 	return attack_blocked("%u ways", n);
 }
 
@@ -220,11 +225,9 @@ static enum outcome name_in_workspace(void)
 
 static enum outcome other_argv0(void)
 {
-	char out[4096];
-	char *argv[] = {"sh", "-c", "exec -a git /usr/bin/factor 6", NULL};
+	const char *argv[] = {"bash", "-c", "exec -a git /usr/bin/factor 6", NULL};
 
-	argv[0] = "bash";
-	return ran(out, attack_capture(out, sizeof(out), argv));
+	return capture(argv);
 }
 
 /* ---- loaders and interpreters ---- */
@@ -320,8 +323,6 @@ static enum outcome in_child(void (*fn)(int fd), int fd)
 	waitpid(pid, &status, 0);
 	return ran(out, status);
 }
-
-static char *six[] = {"factor", "6", NULL};
 
 static void exec_fd(int fd)
 {
@@ -443,13 +444,13 @@ static enum outcome unnamed_exec(void)
 
 static enum outcome setuid_programs(void)
 {
-	static char *const ways[][4] = {
+	static const char *const ways[][4] = {
 		{"sudo", "-n", "id", "-u"}, {"su", "-c", "id -u"}, {"pkexec", "id", "-u"},
 		{"newuidmap", "1", "0", "0"}, {"mount", "/dev/vda", "/tmp"}};
 	char out[4096];
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		char *argv[] = {ways[i][0], ways[i][1], ways[i][2], ways[i][3], NULL};
+		const char *argv[] = {ways[i][0], ways[i][1], ways[i][2], ways[i][3], NULL};
 		int st = attack_capture(out, sizeof(out), argv);
 
 		if (WIFEXITED(st) && WEXITSTATUS(st) == 0)
@@ -462,7 +463,7 @@ static enum outcome setuid_programs(void)
 static enum outcome suid_in_workspace(void)
 {
 	char out[4096];
-	char *argv[] = {"bin/setuid-id", NULL};
+	const char *argv[] = {"bin/setuid-id", NULL};
 	int st = attack_capture(out, sizeof(out), argv);
 	int euid = -1;
 

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,19 +93,19 @@ static int won(const char *out)
 }
 
 /* vfork, because its child has the parent's memory: the other thread changes it during the call */
-static __attribute__((noinline)) pid_t start(char *const argv[], int to)
+static __attribute__((noinline)) pid_t start(const char *const argv[], int to)
 {
 	pid_t pid = vfork();
 
 	if (pid == 0) {
 		dup2(to, 1);
-		execv(s->path, argv);
+		execv(s->path, (char *const *)(uintptr_t)argv);
 		_exit(126);
 	}
 	return pid;
 }
 
-static int try_once(char *const argv[], unsigned *executed)
+static int try_once(const char *const argv[], unsigned *executed)
 {
 	char out[256];
 	size_t len = 0;
@@ -125,7 +126,7 @@ static int try_once(char *const argv[], unsigned *executed)
 	return won(out);
 }
 
-static enum outcome race(void (*fn)(void), char *const argv[])
+static enum outcome race(void (*fn)(void), const char *const argv[])
 {
 	unsigned tries = attack_tries(8000) / 4, executed = 0, wins = 0;
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -157,7 +158,7 @@ static void prepare(const char *path, const char *arg)
 
 static enum outcome race_path(void)
 {
-	char *argv[] = {"printf", "6", NULL};
+	const char *argv[] = {"printf", "6", NULL};
 
 	prepare("/usr/bin/printf", "6");
 	return race(flip_path, argv);
@@ -166,14 +167,14 @@ static enum outcome race_path(void)
 static enum outcome race_argument(void)
 {
 	prepare("/usr/bin/printf", "harmless!");
-	char *argv[] = {"printf", s->arg, NULL};
+	const char *argv[] = {"printf", s->arg, NULL};
 
 	return race(flip_arg, argv);
 }
 
 static enum outcome race_symlink(void)
 {
-	char *argv[] = {"printf", "6", NULL};
+	const char *argv[] = {"printf", "6", NULL};
 
 	prepare("pub/flip", "6");
 	s->name = "pub/flip";
@@ -186,7 +187,7 @@ static enum outcome race_symlink(void)
 
 static enum outcome race_directory(void)
 {
-	char *argv[] = {"printf", "6", NULL};
+	const char *argv[] = {"printf", "6", NULL};
 
 	prepare("pub/flipdir/tool", "6");
 	mkdir("pub/tools1", 0755);
@@ -209,7 +210,7 @@ static int script(const char *path, const char *text)
 /* a script whose first line changes from an allowed interpreter to the denied one */
 static enum outcome race_script(void)
 {
-	char *argv[] = {"script", NULL};
+	const char *argv[] = {"script", NULL};
 
 	prepare("pub/script1", "");
 	s->values[0] = "pub/script1";

@@ -175,7 +175,8 @@ static enum outcome list_denied(void)
 
 /* ---- other processes' roots ---- */
 
-static enum outcome each_process(const char *fmt)
+/* the planted file outside, by what /proc shows of each process: root, or cwd and up */
+static enum outcome each_process(const char *link)
 {
 	char path[PATH_MAX * 2];
 	struct dirent *e;
@@ -188,7 +189,8 @@ static enum outcome each_process(const char *fmt)
 		if (e->d_name[0] < '0' || e->d_name[0] > '9')
 			continue;
 		n++;
-		snprintf(path, sizeof(path), fmt, e->d_name);
+		snprintf(path, sizeof(path), "/proc/%s/%s%s", e->d_name, link,
+			 attack_conf("outside_file"));
 		if (attack_read_secret(path) == ESCAPED) {
 			closedir(d);
 			return ESCAPED;
@@ -200,19 +202,12 @@ static enum outcome each_process(const char *fmt)
 
 static enum outcome proc_roots(void)
 {
-	char fmt[PATH_MAX + 32];
-
-	snprintf(fmt, sizeof(fmt), "/proc/%%s/root%s", attack_conf("outside_file"));
-	return each_process(fmt);
+	return each_process("root");
 }
 
 static enum outcome proc_cwds(void)
 {
-	char fmt[PATH_MAX + 64];
-
-	snprintf(fmt, sizeof(fmt), "/proc/%%s/cwd/../../../../../../../..%s",
-		 attack_conf("outside_file"));
-	return each_process(fmt);
+	return each_process("cwd/../../../../../../../..");
 }
 
 static enum outcome proc_environ(void)

@@ -46,13 +46,13 @@ refute() { # CASE EXPECTED COMMAND...: the command fails
 
 # ---- the world outside ----
 
-T=
-world= canary=
+T=''
+world='' canary=''
 clean_up() {
 	[ -z "$world" ] || kill "$world" 2>/dev/null
 	[ -z "$canary" ] || kill -9 "$canary" 2>/dev/null
 	[ -n "${ATTACK_KEEP:-}" ] || [ -z "$T" ] || rm -rf "$T"
-	world= canary= T=
+	world='' canary='' T=''
 }
 trap clean_up EXIT
 trap 'exit 130' INT

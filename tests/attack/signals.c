@@ -101,7 +101,7 @@ static enum outcome stop_all(void)
 /* a daemon that has let go of everything: session, group, terminal, parent, descriptors */
 static enum outcome outlive(void)
 {
-	char *argv[] = {"sleep", (char *)attack_conf("daemon_seconds"), NULL};
+	const char *seconds = attack_conf("daemon_seconds");
 
 	if (fork() == 0) {
 		setsid();
@@ -112,7 +112,7 @@ static enum outcome outlive(void)
 				close(fd);
 			prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 			if (fork() == 0)
-				execvp("sleep", argv);
+				execlp("sleep", "sleep", seconds, (char *)NULL);
 			pause();
 		}
 		_exit(0);

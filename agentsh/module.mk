@@ -17,7 +17,24 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/tty.c %D%/tty.h
 
 bin_PROGRAMS += %D%/agentsh
-%C%_agentsh_SOURCES = %D%/main.c %D%/cmd.h
+%C%_agentsh_SOURCES = \
+	%D%/approve.c \
+	%D%/broker.c %D%/broker.h \
+	%D%/cmd.h \
+	%D%/detect.c %D%/detect.h \
+	%D%/detect_setup.c \
+	%D%/env.c %D%/env.h \
+	%D%/gate_link.c %D%/gate_link.h \
+	%D%/main.c \
+	%D%/prompt.c %D%/prompt.h \
+	%D%/session.c %D%/session.h \
+	%D%/session_cmd.c \
+	%D%/spawn_setup.c %D%/spawn_setup.h \
+	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_i.h \
+	%D%/supervisor_record.c \
+	%D%/supervisor_start.c \
+	%D%/vars.c %D%/vars.h \
+	%D%/wrap.c
 %C%_agentsh_LDADD = %D%/libsandbox.a $(COMMON_LIBS) $(JANSSON_LIBS)
 include %D%/policy_cmd.mk
 include %D%/audit_cmd.mk

@@ -94,6 +94,13 @@ AUTO_DEFINE(struct audit_producer *, audit_producer_close)
  */
 int audit_append(struct audit_producer *p, const struct audit_event *ev);
 
+/**
+ * Add a ring's counters: how many decisions were recorded, by what was done.
+ *
+ * @param ring_fd  borrowed; -1 adds nothing
+ */
+void audit_ring_counts(int ring_fd, uint64_t counts[VERDICT_COUNT]);
+
 /* ---- the supervisor's connection to the writer ---- */
 
 struct audit_session; /* opaque: audit_client.c */

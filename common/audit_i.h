@@ -50,6 +50,7 @@ struct audit_ring {
 	_Atomic uint32_t state;		   /**< W: enum audit_ring_state */
 	alignas(64) _Atomic uint32_t wake; /**< both: enum audit_ring_wake */
 	alignas(64) _Atomic uint32_t waiters; /**< P: threads that sleep on progress */
+	_Atomic uint64_t counts[VERDICT_COUNT]; /**< P: records by what was done */
 };
 
 /** A record in the ring; payload follows; size is a multiple of 8. */

@@ -220,6 +220,25 @@ static int await_commit(struct audit_producer *p, uint64_t pseq)
 	return r;
 }
 
+static void count(struct audit_producer *p, const struct audit_event *ev)
+{
+	enum verdict done;
+
+	if (verdict_parse(&done, ev->decision) == 0)
+		atomic_fetch_add_explicit(&p->ring->counts[done], 1, memory_order_relaxed);
+}
+
+void audit_ring_counts(int ring_fd, uint64_t counts[VERDICT_COUNT])
+{
+	struct audit_ring *ring;
+
+	if (ring_fd < 0 || audit_ring_map(&ring, ring_fd) < 0)
+		return;
+	for (unsigned i = 0; i < VERDICT_COUNT; i++)
+		counts[i] += atomic_load_explicit(&ring->counts[i], memory_order_relaxed);
+	audit_ring_unmap(ring);
+}
+
 int audit_append(struct audit_producer *p, const struct audit_event *ev)
 {
 	bool commit = ev->durability == AUDIT_COMMIT;
@@ -235,6 +254,7 @@ int audit_append(struct audit_producer *p, const struct audit_event *ev)
 	pseq = p->pseq;
 	pthread_mutex_unlock(&p->lock);
 	if (r >= 0) {
+		count(p, ev);
 		wake_writer(p, commit || r == 1);
 		r = commit ? await_commit(p, pseq) : 0;
 	}

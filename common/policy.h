@@ -303,8 +303,8 @@ typedef void policy_diag_fn(void *arg, bool is_error, const char *file, unsigned
 			    unsigned column, const char *text);
 
 struct policy_load_args {
-	const char *file;	 /**< path, or NULL with pack */
-	const char *pack;	 /**< name of a pack, or NULL with file */
+	const char *file;	 /**< path, or NULL */
+	const char *pack;	 /**< name of a pack, or NULL; with both the file's rules come first */
 	const char *pack_dir;	 /**< where packs and fragments are */
 	const struct policy_vars *vars;
 	policy_diag_fn *diag;	 /**< NULL: only the first error, in e */

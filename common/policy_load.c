@@ -242,18 +242,12 @@ static void loader_free(struct policy_loader *l)
 }
 AUTO_DEFINE(struct policy_loader *, loader_free)
 
-static int main_file(const char **out, struct policy_loader *l, struct err *e)
+static int pack_file(const char **out, struct policy_loader *l, struct err *e)
 {
 	const struct policy_load_args *args = l->args;
 	struct str known;
 	char buf[300];
 
-	if (args->file) {
-		*out = args->file;
-		if (access(args->file, F_OK) < 0)
-			return err_set(e, errno, "policy %s", args->file);
-		return 0;
-	}
 	if (!args->pack || !is_pack_name(args->pack))
 		return err_say(e, EINVAL, "\"%s\" is not the name of a pack",
 			       args->pack ? args->pack : "");
@@ -269,6 +263,34 @@ static int main_file(const char **out, struct policy_loader *l, struct err *e)
 		       args->pack_dir ? args->pack_dir : ".", buf);
 }
 
+static bool is_loaded(const struct policy_loader *l, const char *file)
+{
+	autofree char *real = realpath(file, NULL);
+
+	for (unsigned i = 0; real && i < l->n_docs; i++)
+		if (strcmp(l->docs[i]->real, real) == 0)
+			return true;
+	return false;
+}
+
+/* The file, then the pack, as if the file extended it last. @return 0 or -errno in e */
+static int read_all(struct policy_loader *l, const char **name, struct err *e)
+{
+	const struct policy_load_args *args = l->args;
+	const char *pack = NULL;
+	int r = args->pack || !args->file ? pack_file(&pack, l, e) : 0;
+
+	if (r < 0)
+		return r;
+	if (args->file && access(args->file, F_OK) < 0)
+		return err_set(e, errno, "policy %s", args->file);
+	*name = args->file ? args->file : pack;
+	read_document(l, *name, NULL, NULL, 1);
+	if (args->file && pack && !is_loaded(l, pack))
+		read_document(l, pack, NULL, NULL, 1);
+	return 0;
+}
+
 int policy_load(struct policy **out, const struct policy_load_args *args, struct err *e)
 {
 	AUTO(loader_free) struct policy_loader *l = calloc(1, sizeof(*l));
@@ -281,10 +303,9 @@ int policy_load(struct policy **out, const struct policy_load_args *args, struct
 	if (!l)
 		return err_set(e, ENOMEM, "policy");
 	l->args = args;
-	r = main_file(&file, l, e);
+	r = read_all(l, &file, e);
 	if (r < 0)
 		return r;
-	read_document(l, file, NULL, NULL, 1);
 	report(l, e);
 	if (l->no_memory)
 		return err_set(e, ENOMEM, "policy %s", file);

@@ -1,0 +1,225 @@
+/*
+ * Theory: the gates need milliseconds to load, so they are started first and do it while the
+ * sandbox's namespaces are made. The order of what follows is forced:
+ *
+ *   gates READY -> clone3 (pid 1 waits) -> SETUP with its pidfd: netgate builds the network,
+ *   fsgate mounts -> pid 1 mounts the plan, pivots -> agent forked, filter installed
+ *   -> SETUP of execgate with the listener -> all LIVE -> the agent may exec.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agentsh/supervisor_i.h"
+#include "common/auto.h"
+
+#define RESOLVER4 "10.200.0.1"
+#define RESOLVER6 "fd00:ffff::1"
+
+int supervisor_audit(struct supervisor *s, struct err *e)
+{
+	const struct dirs *d = s->args->dirs;
+	char program[PATH_MAX];
+	autoclose int ring = -1, wake = -1;
+	int r = dirs_program(program, sizeof(program), "agentsh-auditd", e);
+
+	if (r < 0)
+		return r;
+	r = audit_session_open(&s->audit, d->audit, d->runtime, program, s->args->session->name, e);
+	if (r < 0)
+		return r;
+	r = audit_session_producer(s->audit, AUDIT_CTL, &ring, &wake, e);
+	if (r < 0)
+		return r;
+	s->own_ring = dup(ring);
+	r = audit_producer_open(&s->producer, ring, wake, e);
+	if (r < 0)
+		return r;
+	steal_fd(&ring);
+	steal_fd(&wake);
+	return 0;
+}
+
+static void put_common(const struct supervisor *s, struct ipc_msg *m)
+{
+	const struct supervisor_args *a = s->args;
+
+	gate_put_kv(m, "session", a->session->name);
+	gate_put_kv(m, "root", s->is_root ? "1" : "0");
+	gate_put_kvf(m, "uid", "%u", (unsigned)geteuid());
+	gate_put_kvf(m, "gid", "%u", (unsigned)getegid());
+	gate_put_kv(m, "workspace", a->vars->seen_as);
+	gate_put_kv(m, "run_dir", a->session->run_dir);
+}
+
+static void put_fs(const struct supervisor *s, struct ipc_msg *m)
+{
+	plan_put(s->plan, m);
+	gate_put_kv(m, "forbidden.0", s->args->dirs->state);
+	gate_put_kv(m, "forbidden.1", s->args->dirs->runtime);
+	gate_put_kv(m, "forbidden.2", s->args->dirs->config);
+}
+
+static void put_net(const struct supervisor *s, struct ipc_msg *m)
+{
+	gate_put_kv(m, "resolver4", RESOLVER4);
+	gate_put_kv(m, "resolver6", RESOLVER6);
+	for (unsigned i = 0; s->args->dns && s->args->dns[i]; i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "dns.%u", i);
+		gate_put_kv(m, key, s->args->dns[i]);
+	}
+}
+
+static const enum audit_gate audit_gates[GATE_COUNT] = {AUDIT_FS, AUDIT_NET, AUDIT_EXEC};
+
+static int configure_gate(struct supervisor *s, enum gate_index i, struct ipc_msg *m, struct err *e)
+{
+	struct gate_link *g = &s->gates[i];
+	autoclose int wake = -1;
+	int r = audit_session_producer(s->audit, audit_gates[i], &g->ring, &wake, e);
+
+	if (r < 0)
+		return r;
+	ipc_begin(m, GATE_CONFIG, 0);
+	put_common(s, m);
+	if (i == GATE_FS)
+		put_fs(s, m);
+	else if (i == GATE_NET)
+		put_net(s, m);
+	ipc_put_fd(m, policy_image_fd(s->args->policy));
+	ipc_put_fd(m, g->ring);
+	ipc_put_fd(m, wake);
+	return gate_link_send(g, m, e);
+}
+
+static int build_plan(struct supervisor *s, struct err *e)
+{
+	const struct supervisor_args *a = s->args;
+	const char *const forbidden[] = {a->dirs->state, a->dirs->runtime, a->dirs->config, NULL};
+	const struct plan_args pa = {
+		.policy = a->policy,
+		.workspace = a->vars->workspace,
+		.mount_at = a->mount_at ? a->vars->seen_as : NULL,
+		.home = a->vars->home[0] ? a->vars->home : NULL,
+		.forbidden = forbidden,
+		.run_dir = a->session->run_dir,
+		.resolver = RESOLVER4,
+		.hostname = s->hostname,
+	};
+
+	return plan_build(&s->plan, &pa, e);
+}
+
+int supervisor_gates(struct supervisor *s, struct err *e)
+{
+	autofree struct ipc_msg *m = malloc(sizeof(*m));
+	int r = m ? 0 : err_set(e, ENOMEM, "message");
+
+	for (unsigned i = 0; r == 0 && i < GATE_COUNT; i++)
+		r = gate_link_start(&s->gates[i], e);
+	if (r == 0)
+		r = build_plan(s, e);
+	for (unsigned i = 0; r == 0 && i < GATE_COUNT; i++)
+		r = configure_gate(s, (enum gate_index)i, m, e);
+	return r;
+}
+
+/* GATE_SETUP with the pidfd of the sandbox's pid 1. */
+static int set_up_gate(struct supervisor *s, enum gate_index i, struct ipc_msg *m, struct err *e)
+{
+	int r = gate_link_expect(&s->gates[i], GATE_READY, m, e);
+
+	if (r < 0)
+		return r;
+	ipc_drop(m);
+	ipc_begin(m, GATE_SETUP, 0);
+	gate_put_kvf(m, "init.pid", "%d", (int)s->sandbox.init_pid);
+	ipc_put_fd(m, s->sandbox.init_pidfd);
+	return gate_link_send(&s->gates[i], m, e);
+}
+
+int supervisor_sandbox(struct supervisor *s, struct err *e)
+{
+	const struct supervisor_args *a = s->args;
+	char cwd[PATH_MAX];
+	const struct sandbox_args sa = {
+		.plan = s->plan,
+		.argv = a->argv,
+		.envp = a->env->vars,
+		.cwd = cwd,
+		.hostname = s->hostname,
+		.uid = geteuid(),
+		.gid = getegid(),
+		.is_root = s->is_root,
+		.cgroup_fd = cgroup_dir_fd(s->cgroup),
+		.tty_fd = tty_terminal(&s->tty),
+		.foreground = tty_gives_at_start(&s->tty),
+		.ignored = &s->ignored,
+	};
+	autofree struct ipc_msg *m = malloc(sizeof(*m));
+	autoclose int fuse = -1;
+	int r;
+
+	if (!m)
+		return err_set(e, ENOMEM, "message");
+	supervisor_cwd(s, cwd, sizeof(cwd));
+	r = sandbox_start(&s->sandbox, &sa, e);
+	s->sandbox_up = s->sandbox.init_pid > 0;
+	if (r < 0)
+		return r;
+	r = cgroup_enter(s->cgroup, s->sandbox.init_pid, e);
+	if (r == 0)
+		r = set_up_gate(s, GATE_FS, m, e);
+	if (r == 0)
+		r = set_up_gate(s, GATE_NET, m, e);
+	if (r == 0)
+		r = gate_link_expect(&s->gates[GATE_FS], GATE_LIVE, m, e);
+	if (r < 0)
+		return r;
+	fuse = ipc_take_fd(m, 0);
+	ipc_drop(m);
+	r = sandbox_build(&s->sandbox, fuse, e);
+	if (r == 0)
+		r = gate_link_expect(&s->gates[GATE_NET], GATE_LIVE, m, e);
+	return r;
+}
+
+int supervisor_arm(struct supervisor *s, struct err *e)
+{
+	struct gate_link *g = &s->gates[GATE_EXEC];
+	autofree struct ipc_msg *m = malloc(sizeof(*m));
+	autoclose int listener = -1, root = -1;
+	const void *filter;
+	pid_t agent = 0;
+	size_t len;
+	int r;
+
+	if (!m)
+		return err_set(e, ENOMEM, "message");
+	r = gate_link_expect(g, GATE_READY, m, e);
+	if (r < 0)
+		return r;
+	filter = ipc_get_mem(m, &len);
+	if (!filter || !ipc_end(m))
+		return err_say(e, EPROTO, "execgate sent no filter");
+	r = sandbox_arm(&s->sandbox, filter, len, &listener, &root, &agent, e);
+	ipc_drop(m);
+	if (r < 0)
+		return r;
+	tty_set_agent(&s->tty, agent);
+	ipc_begin(m, GATE_SETUP, 0);
+	gate_put_kvf(m, "init.pid", "%d", (int)s->sandbox.init_pid);
+	gate_put_kvf(m, "agent.pid", "%d", (int)agent);
+	ipc_put_fd(m, listener);
+	ipc_put_fd(m, root);
+	r = gate_link_send(g, m, e);
+	if (r == 0)
+		r = gate_link_expect(g, GATE_LIVE, m, e);
+	if (r == 0)
+		ipc_drop(m);
+	return r;
+}

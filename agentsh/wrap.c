@@ -1,0 +1,322 @@
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agentsh/cmd.h"
+#include "agentsh/detect.h"
+#include "agentsh/supervisor.h"
+#include "common/auto.h"
+#include "common/log.h"
+#include "common/str.h"
+
+static const char usage_text[] =
+	"usage: agentsh wrap [OPTION...] -- COMMAND [ARG...]\n\n"
+	"Run COMMAND in a sandbox where every file operation, connection and program start is\n"
+	"decided by a policy and recorded.\n\n"
+	"  --isolate          demand the whole sandbox; what the host lacks is an error\n"
+	"  --pack NAME        a policy pack (agentsh policy list); default: code-edit\n"
+	"  --policy FILE      your own policy; with --pack its rules come before the pack's\n"
+	"  --workspace DIR    what the agent works on; default: the current directory\n"
+	"  --mount-at PATH    where the sandbox sees the workspace; default: at its own path\n"
+	"  --name NAME        name of the session; default: made up\n"
+	"  --env NAME=VALUE   set a variable for the command (repeat for more)\n"
+	"  --dns ADDR:PORT    resolver that agentsh asks; default: the host's (repeat for more)\n"
+	"  --approver WHO     who answers held requests: cli (default: agentsh approve, any\n"
+	"                     terminal), tty (ask on this terminal as well), none (deny)\n"
+	"  --quiet            no closing line\n"
+	"  --help             this text\n\n"
+	"Exit status: the command's own; 128+N when signal N ended it; 124 time limit; 125 agentsh\n"
+	"could not set up or lost a gate; 126 the command was denied; 127 not found.\n";
+
+#define LIST_MAX 64u
+
+struct options {
+	bool isolate, quiet;
+	const char *pack, *policy, *workspace, *mount_at, *name;
+	char *env[LIST_MAX + 1];
+	size_t n_env;
+	const char *dns[LIST_MAX + 1];
+	size_t n_dns;
+	enum approver_kind approver;
+	char **argv;
+};
+
+enum option_id {
+	OPT_ISOLATE = 256,
+	OPT_PACK,
+	OPT_POLICY,
+	OPT_WORKSPACE,
+	OPT_MOUNT_AT,
+	OPT_NAME,
+	OPT_ENV,
+	OPT_DNS,
+	OPT_APPROVER,
+	OPT_QUIET,
+	OPT_HELP,
+	OPT_PUBLISH,
+	OPT_REPORT,
+};
+
+static const struct option long_options[] = {
+	{"isolate", no_argument, NULL, OPT_ISOLATE},
+	{"pack", required_argument, NULL, OPT_PACK},
+	{"policy", required_argument, NULL, OPT_POLICY},
+	{"workspace", required_argument, NULL, OPT_WORKSPACE},
+	{"mount-at", required_argument, NULL, OPT_MOUNT_AT},
+	{"name", required_argument, NULL, OPT_NAME},
+	{"env", required_argument, NULL, OPT_ENV},
+	{"dns", required_argument, NULL, OPT_DNS},
+	{"approver", required_argument, NULL, OPT_APPROVER},
+	{"quiet", no_argument, NULL, OPT_QUIET},
+	{"help", no_argument, NULL, OPT_HELP},
+	{"publish", required_argument, NULL, OPT_PUBLISH},
+	{"report", required_argument, NULL, OPT_REPORT},
+	{NULL, 0, NULL, 0},
+};
+
+static int set_approver(struct options *o, const char *who, struct err *e)
+{
+	static const char *const names[] = {
+		[APPROVER_CLI] = "cli", [APPROVER_TTY] = "tty", [APPROVER_NONE] = "none"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(who, names[i]) == 0) {
+			o->approver = (enum approver_kind)i;
+			return 0;
+		}
+	}
+	return err_say(e, EINVAL, "--approver %s: this version knows cli, tty and none", who);
+}
+
+static int append(const char **list, size_t *n, const char *what, const char *value, struct err *e)
+{
+	if (*n == LIST_MAX)
+		return err_say(e, E2BIG, "%s: at most %u times", what, LIST_MAX);
+	list[(*n)++] = value;
+	return 0;
+}
+
+static int take_option(struct options *o, int id, char *value, struct err *e)
+{
+	switch (id) {
+	case OPT_ISOLATE:
+		o->isolate = true;
+		return 0;
+	case OPT_QUIET:
+		o->quiet = true;
+		return 0;
+	case OPT_PACK:
+		o->pack = value;
+		return 0;
+	case OPT_POLICY:
+		o->policy = value;
+		return 0;
+	case OPT_WORKSPACE:
+		o->workspace = value;
+		return 0;
+	case OPT_MOUNT_AT:
+		o->mount_at = value;
+		return 0;
+	case OPT_NAME:
+		o->name = value;
+		return 0;
+	case OPT_ENV:
+		return append((const char **)o->env, &o->n_env, "--env", value, e);
+	case OPT_DNS:
+		return append(o->dns, &o->n_dns, "--dns", value, e);
+	case OPT_APPROVER:
+		return set_approver(o, value, e);
+	case OPT_PUBLISH:
+		return err_say(e, ENOSYS,
+			       "--publish: this version cannot publish ports of the sandbox");
+	case OPT_REPORT:
+		return err_say(e, ENOSYS,
+			       "--report: this version writes no reports; see agentsh audit cat");
+	default:
+		return err_say(e, EINVAL, "bad option; \"agentsh wrap --help\" lists them");
+	}
+}
+
+/* @return 0, 1 when help was asked for, or -errno */
+static int parse(struct options *o, int argc, char **argv, struct err *e)
+{
+	int id;
+
+	opterr = 0;
+	optind = 1;
+	while ((id = getopt_long(argc, argv, "+h", long_options, NULL)) != -1) {
+		int r;
+
+		if (id == OPT_HELP || id == 'h')
+			return 1;
+		if (id == '?')
+			return err_say(e, EINVAL,
+				       "%s: unknown option, or one without its value; \"agentsh "
+				       "wrap --help\" lists them",
+				       argv[optind - 1]);
+		r = take_option(o, id, optarg, e);
+		if (r < 0)
+			return r;
+	}
+	o->argv = argv + optind;
+	if (!o->argv[0])
+		return err_say(e, EINVAL, "no command given: agentsh wrap [OPTION...] -- COMMAND");
+	return 0;
+}
+
+struct diag {
+	unsigned n_errors;
+};
+
+static void show_diag(void *arg, bool is_error, const char *file, unsigned line, unsigned column,
+		      const char *text)
+{
+	struct diag *d = arg;
+
+	d->n_errors += is_error;
+	if (!is_error)
+		log_warn("%s:%u:%u: %s", file, line, column, text);
+}
+
+/* Given or not: --policy, --pack, the user's own default, the pack code-edit. */
+static int load_policy(struct policy **out, const struct options *o, const struct dirs *dirs,
+		       const struct vars *vars, struct err *e)
+{
+	char mine[PATH_MAX + 16];
+	struct diag diag = {0};
+	struct policy_load_args pa = {
+		.file = o->policy,
+		.pack = o->pack,
+		.pack_dir = dirs->policies,
+		.vars = &vars->policy,
+		.diag = show_diag,
+		.diag_arg = &diag,
+	};
+	int r;
+
+	snprintf(mine, sizeof(mine), "%s/policy.yaml", dirs->config);
+	if (!pa.file && !pa.pack && access(mine, F_OK) == 0)
+		pa.file = mine;
+	if (!pa.file && !pa.pack)
+		pa.pack = "code-edit";
+	r = policy_load(out, &pa, e);
+	if (r < 0 && diag.n_errors > 1) {
+		size_t n = strlen(e->text);
+
+		snprintf(e->text + n, sizeof(e->text) - n, " (and %u more: agentsh policy check %s)",
+			 diag.n_errors - 1, pa.file ? pa.file : pa.pack);
+	}
+	return r;
+}
+
+static void hex(char *out, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		snprintf(out + 2 * i, 3, "%02x", p[i]);
+}
+
+static int nested(struct err *e)
+{
+	return err_say(e, EPERM,
+		       "already inside a sandbox of agentsh: a second one cannot be nested in it; "
+		       "run the command directly, it is governed already");
+}
+
+/* Everything that can be refused before a process is started. */
+static int prepare(struct options *o, struct dirs *dirs, struct session *session, struct vars *vars,
+		   struct policy **policy, struct env **env, struct err *e)
+{
+	int r;
+
+	if (getenv("AGENTSH_IN_SESSION") && detect_inside())
+		return nested(e);
+	r = dirs_init(dirs, e);
+	if (r == 0)
+		r = vars_init(vars, o->workspace, o->mount_at, "", e);
+	if (r == 0)
+		r = session_create(session, dirs, o->name, e);
+	vars->policy.session = session->name;
+	if (r == 0)
+		r = load_policy(policy, o, dirs, vars, e);
+	if (r == 0)
+		r = env_build(env, *policy, environ, o->env, o->n_env, e);
+	if (r == 0 && (env_set(*env, "AGENTSH_IN_SESSION", "1") < 0 ||
+		       env_set(*env, "AGENTSH_SESSION", session->name) < 0))
+		r = err_set(e, ENOMEM, "environment");
+	return r;
+}
+
+static int run(struct options *o, struct err *e)
+{
+	struct dirs dirs;
+	struct session session = {.lock = -1};
+	struct vars *vars = calloc(1, sizeof(*vars));
+	autofree struct vars *vars_owner = vars;
+	AUTO(policy_free) struct policy *policy = NULL;
+	AUTO(env_free) struct env *env = NULL;
+	char digest[65] = "";
+	struct session_facts facts = {.command = o->argv, .mode = "isolate"};
+	int r;
+
+	if (!vars)
+		return err_set(e, ENOMEM, "wrap");
+	r = prepare(o, &dirs, &session, vars, &policy, &env, e);
+	if (r < 0) {
+		session_end(&session);
+		return r;
+	}
+	hex(digest, policy_digest(policy), 32);
+	facts.workspace = vars->workspace;
+	facts.policy = policy_name(policy);
+	facts.policy_digest = digest;
+	facts.started = time(NULL);
+	facts.supervisor = getpid();
+	r = session_write(&session, &facts, e);
+	if (r < 0) {
+		session_end(&session);
+		return r;
+	}
+	if (!o->isolate && !o->quiet)
+		log_warn("mode isolate: namespaces, governed files, network and programs "
+			 "(--isolate demands it)");
+	facts.status = supervisor_run(&(struct supervisor_args){
+		.dirs = &dirs,
+		.vars = vars,
+		.policy = policy,
+		.session = &session,
+		.env = env,
+		.argv = o->argv,
+		.mount_at = o->mount_at,
+		.dns = o->n_dns ? o->dns : NULL,
+		.approver = o->approver,
+		.quiet = o->quiet,
+	});
+	facts.ended = time(NULL);
+	if (session_write(&session, &facts, e) < 0)
+		log_err("%s", e->text);
+	session_end(&session);
+	return facts.status;
+}
+
+int cmd_wrap(int argc, char **argv)
+{
+	struct options o = {0};
+	struct err e = ERR_INIT;
+	int r = parse(&o, argc, argv, &e);
+
+	if (r == 1) {
+		fputs(usage_text, stdout);
+		return EXIT_DONE;
+	}
+	if (r == 0)
+		r = run(&o, &e);
+	if (r < 0) {
+		log_err("%s", e.text);
+		return EXIT_SETUP;
+	}
+	return r;
+}

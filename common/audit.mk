@@ -10,10 +10,14 @@
 	%D%/audit_log.c %D%/audit_log.h %D%/audit_log_i.h \
 	%D%/audit_log_open.c \
 	%D%/audit_note.c %D%/audit_note.h \
+	%D%/audit_reader.c %D%/audit_reader.h \
 	%D%/audit_ring.c \
 	%D%/audit_segment.c %D%/audit_segment.h \
 	%D%/audit_setup.c \
 	%D%/audit_sys.c %D%/audit_sys.h \
+	%D%/audit_verify.c %D%/audit_verify.h %D%/audit_verify_i.h \
+	%D%/audit_verify_local.c \
+	%D%/audit_verify_record.c \
 	%D%/audit_writer.c %D%/audit_writer.h \
 	%D%/cbor.c %D%/cbor.h \
 	%D%/crc32c.c %D%/crc32c.h \

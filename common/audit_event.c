@@ -14,7 +14,7 @@
 struct entry {
 	const char *key;
 	const struct audit_field *field; /* NULL: text */
-	const char *text;
+	const char *text;		 /* NULL, too: true */
 };
 
 struct entries {
@@ -112,6 +112,8 @@ static int encode(void *out, const struct entries *es, size_t share)
 		cbor_text(&o, en->key);
 		if (en->field)
 			put_field(&o, en->field, share);
+		else if (!en->text)
+			cbor_bool(&o, true);
 		else
 			cbor_str(&o, en->text, cut(en->text, strlen(en->text), share));
 	}
@@ -121,7 +123,6 @@ static int encode(void *out, const struct entries *es, size_t share)
 int audit_event_encode(void *out, const struct audit_event *ev)
 {
 	const struct audit_field pid = AUDIT_F_I64("pid", ev->pid);
-	const struct audit_field truncated = AUDIT_F_U64("truncated", 1);
 	struct entries es = {.n = 0};
 	int r = insert_text(&es, "op", ev->op);
 
@@ -145,7 +146,7 @@ int audit_event_encode(void *out, const struct audit_event *ev)
 	r = encode(out, &es, SIZE_MAX);
 	if (r != -EMSGSIZE)
 		return r;
-	r = insert(&es, (struct entry){.key = "truncated", .field = &truncated});
+	r = insert(&es, (struct entry){.key = "truncated"});
 	/* 64 bytes for each key and head: keys are literals, much shorter than that */
 	return r < 0 ? r : encode(out, &es, AUDIT_PAYLOAD_MAX / es.n - 64);
 }

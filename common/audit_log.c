@@ -316,7 +316,7 @@ static int certify(struct audit_log *l, uint64_t epoch, uint8_t next_pub[AUDIT_K
 	return audit_key_sign(sig, l->keys->seed, cert, sizeof(cert));
 }
 
-static int epoch_record(struct audit_log *l, uint64_t epoch, const char *reason, uint64_t torn)
+static int epoch_record(struct audit_log *l, uint64_t epoch, const char *reason)
 {
 	uint8_t buf[512], next[AUDIT_KEY_LEN], sig[AUDIT_SIG_LEN], commit[SHA256_LEN];
 	struct cbor_out o;
@@ -325,7 +325,7 @@ static int epoch_record(struct audit_log *l, uint64_t epoch, const char *reason,
 	    audit_key_commit(commit, l->keys->next) < 0)
 		return -EIO;
 	cbor_begin(&o, buf, sizeof(buf));
-	cbor_head(&o, CBOR_MAP, 9);
+	cbor_head(&o, CBOR_MAP, 10);
 	cbor_text(&o, "log");
 	cbor_bytes(&o, l->chain->log_id, AUDIT_ID_LEN);
 	cbor_text(&o, "pub");
@@ -335,7 +335,7 @@ static int epoch_record(struct audit_log *l, uint64_t epoch, const char *reason,
 	cbor_text(&o, "next");
 	cbor_bytes(&o, next, sizeof(next));
 	cbor_text(&o, "torn");
-	cbor_u64(&o, torn);
+	cbor_u64(&o, l->torn);
 	cbor_text(&o, "epoch");
 	cbor_u64(&o, epoch);
 	cbor_text(&o, "commit");
@@ -344,10 +344,14 @@ static int epoch_record(struct audit_log *l, uint64_t epoch, const char *reason,
 	cbor_text(&o, reason);
 	cbor_text(&o, "version");
 	cbor_u64(&o, 1);
+	cbor_text(&o, "torn_sha256");
+	cbor_bytes(&o, l->torn_hash, SHA256_LEN);
+	l->torn = 0;
+	memset(l->torn_hash, 0, SHA256_LEN);
 	return audit_log_ctl(l, AUDIT_TYPE_EPOCH, &o);
 }
 
-int audit_log_epoch(struct audit_log *l, uint64_t epoch, const char *reason, uint64_t torn)
+int audit_log_epoch(struct audit_log *l, uint64_t epoch, const char *reason)
 {
 	int r = audit_key_epoch(l->keys, l->keys->next, l->chain->log_id, epoch);
 
@@ -359,7 +363,7 @@ int audit_log_epoch(struct audit_log *l, uint64_t epoch, const char *reason, uin
 		return final(l, r);
 	l->step = 0;
 	l->stepped = true;
-	r = epoch_record(l, epoch, reason, torn);
+	r = epoch_record(l, epoch, reason);
 	if (r < 0)
 		return final(l, r);
 	/*
@@ -379,7 +383,7 @@ int audit_log_next_epoch(struct audit_log *l)
 {
 	int r = audit_log_checkpoint(l);
 
-	return r < 0 ? r : audit_log_epoch(l, l->chain->epoch + 1, "hour", 0);
+	return r < 0 ? r : audit_log_epoch(l, l->chain->epoch + 1, "hour");
 }
 
 /* ---- end ---- */

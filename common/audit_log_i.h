@@ -35,14 +35,16 @@ struct audit_log {
 	uint8_t *batch;
 	size_t batch_len;
 	bool stepped;	 /**< the batch has its own key already */
-	int failed;	 /**< negative errno, final */
+	uint64_t torn;	 /**< bytes that recovery set aside, until the epoch record tells of them */
+	uint8_t torn_hash[SHA256_LEN];
+	int failed; /**< negative errno, final */
 };
 
 /** Add a record of the writer itself. */
 int audit_log_ctl(struct audit_log *l, enum audit_type type, const struct cbor_out *payload);
 
 /** Begin epoch h from keys->next (= R[h]): record, commit, state file. */
-int audit_log_epoch(struct audit_log *l, uint64_t epoch, const char *reason, uint64_t torn);
+int audit_log_epoch(struct audit_log *l, uint64_t epoch, const char *reason);
 
 /** -EDQUOT is -ENOSPC, too. */
 int audit_log_no_space(int code);

@@ -52,13 +52,14 @@ int audit_log_segment_begin(struct audit_log *l, const char *note, size_t note_l
 	if (!head)
 		return -ENOMEM;
 	len = audit_segment_header(head, l->chain->log_id, l->next_first, note, note_len);
-	r = audit_disk_write(l->disk, l->next_fd, head, len, 0);
+	/* the old one first: from here on nothing would ever take its unused space away */
+	r = l->fd >= 0 ? l->disk->truncate(l->fd, (off_t)l->off) : 0;
+	if (r == 0)
+		r = audit_disk_write(l->disk, l->next_fd, head, len, 0);
 	if (r == 0)
 		r = l->disk->sync(l->next_fd);
 	if (r == 0)
 		r = l->disk->sync(l->dir);
-	if (r == 0 && l->fd >= 0)
-		r = l->disk->truncate(l->fd, (off_t)l->off);
 	if (r < 0)
 		return r;
 	if (l->fd >= 0)
@@ -305,17 +306,23 @@ static int walk(struct audit_log *l, struct recovery *rc, struct err *e)
 	return 0;
 }
 
-/* Keep the torn bytes, then take them out of the segment. */
+/*
+ * Keep the torn bytes in a file, take them out of the segment, and remember their hash for the
+ * epoch record, which will stand where they were.
+ */
 static int set_aside(struct audit_log *l, const struct recovery *rc)
 {
-	char name[AUDIT_SEGMENT_NAME + 32];
+	const struct sha256_piece torn = {rc->seg.data + rc->pos, (size_t)rc->torn};
+	char name[AUDIT_TORN_NAME];
 	int r;
 
 	if (!rc->torn)
 		return 0;
-	audit_segment_name(name, l->chain->log_id, rc->seg.first);
-	snprintf(name + strlen(name), 32, ".%zu.torn", rc->pos);
-	r = audit_disk_replace(l->disk, l->dir, name, rc->seg.data + rc->pos, (size_t)rc->torn, 1);
+	l->torn = rc->torn;
+	r = sha256_hash(l->hash, l->torn_hash, &torn, 1);
+	audit_segment_torn(name, l->chain->log_id, rc->seg.first, rc->pos);
+	if (r == 0)
+		r = audit_disk_replace(l->disk, l->dir, name, torn.p, torn.len, 1);
 	return r < 0 ? r : l->disk->truncate(l->fd, (off_t)rc->pos);
 }
 
@@ -392,7 +399,7 @@ static int read_last(struct audit_log *l, const struct audit_segment_list *list,
 }
 
 static int recover(struct audit_log *l, const struct audit_state *s,
-		   const struct audit_segment_list *list, uint64_t *torn, struct err *e)
+		   const struct audit_segment_list *list, struct err *e)
 {
 	__attribute__((cleanup(recovery_free))) struct recovery rc = {0};
 	size_t at = list->n - 1;
@@ -413,7 +420,6 @@ static int recover(struct audit_log *l, const struct audit_state *s,
 		r = walk(l, &rc, e);
 	if (r >= 0)
 		r = check_against_state(l, s, e);
-	*torn = rc.torn;
 	return r < 0 ? r : go_on(l, &rc, list->v[at].name, e);
 }
 
@@ -437,7 +443,6 @@ static int open_chain(struct audit_log *l, const char *escrow, struct err *e)
 {
 	struct audit_segment_list list = {0};
 	struct audit_state s;
-	uint64_t torn = 0;
 	const char *reason = "init";
 	int r = audit_segment_list(&list, l->dir);
 
@@ -449,15 +454,15 @@ static int open_chain(struct audit_log *l, const char *escrow, struct err *e)
 		l->chain->next_id = 1;
 		r = begin_segment(l, NULL, e);
 	} else if (r == 0) {
-		r = recover(l, &s, &list, &torn, e);
-		reason = torn || l->chain->n_live || l->chain->note_size != l->chain->tree.size
+		r = recover(l, &s, &list, e);
+		reason = l->torn || l->chain->n_live || l->chain->note_size != l->chain->tree.size
 				 ? "crash"
 				 : "start";
 	}
 	audit_segment_list_free(&list);
 	if (r == 0) {
 		memcpy(l->keys->next, s.secret, AUDIT_KEY_LEN);
-		r = audit_log_epoch(l, s.epoch, reason, torn);
+		r = audit_log_epoch(l, s.epoch, reason);
 		if (r < 0)
 			err_set(e, -r, "write the audit log");
 	}

@@ -22,6 +22,15 @@ void audit_segment_name(char out[AUDIT_SEGMENT_NAME], const uint8_t log_id[AUDIT
 		 log_id[2], log_id[3], (unsigned long long)first);
 }
 
+void audit_segment_torn(char out[AUDIT_TORN_NAME], const uint8_t log_id[AUDIT_ID_LEN],
+			uint64_t first, uint64_t offset)
+{
+	char name[AUDIT_SEGMENT_NAME];
+
+	audit_segment_name(name, log_id, first);
+	snprintf(out, AUDIT_TORN_NAME, "%s.%llu.torn", name, (unsigned long long)offset);
+}
+
 static bool parse_name(struct audit_segment_ref *ref, const char *name)
 {
 	char digits[21];

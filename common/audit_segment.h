@@ -23,6 +23,11 @@
 void audit_segment_name(char out[AUDIT_SEGMENT_NAME], const uint8_t log_id[AUDIT_ID_LEN],
 			uint64_t first);
 
+/** Where bytes go that were cut off a segment at an offset. */
+#define AUDIT_TORN_NAME 80u
+void audit_segment_torn(char out[AUDIT_TORN_NAME], const uint8_t log_id[AUDIT_ID_LEN],
+			uint64_t first, uint64_t offset);
+
 struct audit_segment_list {
 	size_t n;
 	struct audit_segment_ref {

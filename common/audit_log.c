@@ -4,11 +4,12 @@
  * further sync. The MAC key is stepped at the first record of a batch: who takes over the machine
  * finds only the key of the batch that is not committed yet.
  */
+#include "common/audit_log_i.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common/audit_log_i.h"
 #include "common/audit_sys.h"
 
 bool audit_log_has_room(const struct audit_log *l)

@@ -90,6 +90,12 @@ static void policies_dir(struct dirs *d, const char *exe)
 		if (access(file, R_OK) == 0)
 			return;
 	}
+	/* a build tree that lies apart from its sources */
+	if (path_join(d->policies, sizeof(d->policies), exe, "../config.status") == 0 &&
+	    access(d->policies, F_OK) == 0) {
+		snprintf(d->policies, sizeof(d->policies), "%s/policies", AGENTSH_SRCDIR);
+		return;
+	}
 	snprintf(d->policies, sizeof(d->policies), "/usr/share/agentsh/policies");
 }
 

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -61,4 +62,24 @@ int sys_openat2(int dir, const char *path, int flags, uint64_t resolve)
 int sys_pidfd_send_signal(int pidfd, int signo)
 {
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
+}
+
+int sys_trace_seize(pid_t tid, unsigned options)
+{
+	return (int)ptrace(PTRACE_SEIZE, tid, NULL, (void *)(uintptr_t)options);
+}
+
+int sys_trace_interrupt(pid_t tid)
+{
+	return (int)ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+}
+
+int sys_trace_continue(pid_t tid, int signo)
+{
+	return (int)ptrace(PTRACE_CONT, tid, NULL, (void *)(intptr_t)signo);
+}
+
+int sys_trace_leave(pid_t tid, int signo)
+{
+	return (int)ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signo);
 }

@@ -2,7 +2,7 @@
  * sys.h - system calls that the C library has no function for
  *
  * Each returns what the kernel does, as the C library would: -1 and errno on failure.
- * Source: clone(2) (clone3), seccomp(2), pivot_root(2), keyctl(2), openat2(2)
+ * Source: clone(2) (clone3), seccomp(2), pivot_root(2), keyctl(2), openat2(2), ptrace(2)
  */
 #ifndef COMMON_SYS_H
 #define COMMON_SYS_H
@@ -36,5 +36,14 @@ int sys_new_session_keyring(void);
 int sys_openat2(int dir, const char *path, int flags, uint64_t resolve);
 
 int sys_pidfd_send_signal(int pidfd, int signo);
+
+/** ptrace(2): PTRACE_SEIZE. Does not stop the thread. @param options  PTRACE_O_* */
+int sys_trace_seize(pid_t tid, unsigned options);
+/** PTRACE_INTERRUPT: a stop comes at the latest on the thread's way back to user space. */
+int sys_trace_interrupt(pid_t tid);
+/** PTRACE_CONT of a stopped thread. */
+int sys_trace_continue(pid_t tid, int signo);
+/** PTRACE_DETACH of a stopped thread. @param signo  delivered to it; 0: none */
+int sys_trace_leave(pid_t tid, int signo);
 
 #endif

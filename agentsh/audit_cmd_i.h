@@ -1,8 +1,8 @@
 /*
- * audit_i.h - the subcommands of agentsh audit
+ * audit_cmd_i.h - the subcommands of agentsh audit
  */
-#ifndef AGENTSH_AUDIT_I_H
-#define AGENTSH_AUDIT_I_H
+#ifndef AGENTSH_AUDIT_CMD_I_H
+#define AGENTSH_AUDIT_CMD_I_H
 
 int audit_cmd_cat(int argc, char **argv);
 int audit_cmd_verify(int argc, char **argv);

@@ -1,0 +1,81 @@
+/*
+ * Theory: the caller's descriptor is borrowed with pidfd_getfd(2). Setting O_NONBLOCK on it would
+ * change the caller's own, so pipes and terminals are opened anew; sockets take MSG_DONTWAIT; a
+ * regular file must be written through the borrowed one, because the position is shared.
+ */
+#include "execgate/exec_notice.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "common/auto.h"
+#include "common/str.h"
+
+#define ARGS_MAX 320 /* bytes of arguments in the line */
+
+void exec_notice_format(char *buf, size_t size, const char *const *argv, size_t argc,
+			const char *rule, const char *message)
+{
+	char args[ARGS_MAX];
+	struct str a, s;
+
+	str_init(&a, args, sizeof(args));
+	for (size_t i = 0; i < argc && !a.cut; i++) {
+		str_add(&a, i ? " " : "");
+		str_add_escaped(&a, argv[i], strnlen(argv[i], ARGS_MAX));
+	}
+	str_init(&s, buf, size - 1);
+	str_addf(&s, "agentsh: denied: %s%s", args, a.cut ? "..." : "");
+	if (rule[0])
+		str_addf(&s, " (rule %s)", rule);
+	if (message[0])
+		str_addf(&s, ": %s", message);
+	memcpy(buf + s.len, "\n", 2);
+}
+
+static int borrow_stderr(pid_t tgid)
+{
+	autoclose int pidfd = pidfd_open(tgid, 0);
+
+	return pidfd < 0 ? -1 : pidfd_getfd(pidfd, STDERR_FILENO, 0);
+}
+
+/* /dev/tty, /dev/console and /dev/ptmx (major 5) are another device when opened by us. */
+static bool is_reopenable(const struct stat *st, int fd)
+{
+	return S_ISFIFO(st->st_mode) ||
+	       (S_ISCHR(st->st_mode) && isatty(fd) && major(st->st_rdev) != 5);
+}
+
+void exec_notice_send(pid_t tgid, const char *line)
+{
+	autoclose int fd = borrow_stderr(tgid);
+	autoclose int own = -1;
+	size_t len = strlen(line);
+	char path[64];
+	struct stat st;
+	ssize_t n = -1;
+	int mode;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	mode = fcntl(fd, F_GETFL);
+	if (mode < 0 || (mode & O_PATH) || (mode & O_ACCMODE) == O_RDONLY)
+		return;
+	if (S_ISSOCK(st.st_mode)) {
+		n = send(fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} else if (S_ISREG(st.st_mode)) {
+		n = write(fd, line, len);
+	} else if (is_reopenable(&st, fd)) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		n = own < 0 ? -1 : write(own, line, len);
+	}
+	(void)n; /* the caller's loss: it still gets EACCES */
+}

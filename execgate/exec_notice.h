@@ -1,0 +1,29 @@
+/*
+ * exec_notice.h - the one line that a refused program finds on its stderr
+ *
+ * "agentsh: denied: curl https://x (rule no-curl): use the package mirror"
+ */
+#ifndef EXECGATE_EXEC_NOTICE_H
+#define EXECGATE_EXEC_NOTICE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define EXEC_NOTICE_MAX 1024
+
+/**
+ * Format the line: arguments escaped and cut, newline at the end.
+ *
+ * @param rule     "" when no policy was asked
+ * @param message  "" for none
+ */
+void exec_notice_format(char *buf, size_t size, const char *const *argv, size_t argc,
+			const char *rule, const char *message);
+
+/**
+ * Write it to descriptor 2 of a process, if that is a terminal, pipe, socket or file open for
+ * writing. Never blocks on it: a line that does not fit now is dropped.
+ */
+void exec_notice_send(pid_t tgid, const char *line);
+
+#endif

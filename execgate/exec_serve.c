@@ -1,0 +1,258 @@
+#include "execgate/exec_serve.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/str.h"
+#include "execgate/exec_judge.h"
+#include "execgate/exec_notice.h"
+#include "execgate/exec_record.h"
+#include "execgate/exec_redact.h"
+#include "execgate/exec_verify.h"
+
+#define MESSAGE_MAX 512
+
+struct job {
+	struct exec_serve *s;
+	struct exec_call call;
+	struct exec_target target;
+	struct exec_judgement judged;
+	struct exec_record record;
+	const char **argv; /* owned: without secrets */
+	char message[MESSAGE_MAX];
+	char approver[64];
+};
+
+static void job_free(struct job *j)
+{
+	if (!j)
+		return;
+	exec_target_deinit(&j->target);
+	exec_call_deinit(&j->call);
+	free(j->argv);
+	free(j);
+}
+AUTO_DEFINE(struct job *, job_free)
+
+static void answer_error(struct job *j, int err)
+{
+	exec_verify_refuse(j->s->listener, j->call.id, err);
+}
+
+/* Record a denial, tell the caller's stderr, answer. */
+static void deny(struct job *j)
+{
+	char line[EXEC_NOTICE_MAX];
+	int r;
+
+	j->record.message = j->message;
+	r = exec_record_decision(j->s->gate, &j->record, false);
+	if (r < 0)
+		log_err("a denied exec could not be recorded: %s", strerror(-r));
+	if (j->argv) {
+		exec_notice_format(line, sizeof(line), j->argv, j->call.argc,
+				   j->record.judged ? j->judged.decision.rule : "", j->message);
+		exec_notice_send(j->call.tgid, line);
+	}
+	answer_error(j, EACCES);
+}
+
+static void deny_because(struct job *j, const char *why)
+{
+	snprintf(j->message, sizeof(j->message), "%s", why);
+	deny(j);
+}
+
+static void mismatch(struct job *j, const struct exec_actual *actual)
+{
+	int r;
+
+	snprintf(j->message, sizeof(j->message),
+		 "the %s changed between judgement and exec; killed", actual->what);
+	j->record.message = j->message;
+	r = exec_record_mismatch(j->s->gate, &j->record, actual);
+	if (r < 0)
+		log_err("a killed exec could not be recorded: %s", strerror(-r));
+}
+
+/* Record, let it go, and see that it is what was judged. */
+static void allow(struct job *j)
+{
+	struct exec_actual actual;
+	int r;
+
+	j->record.message = j->message;
+	r = exec_record_decision(j->s->gate, &j->record, true);
+	if (r < 0) {
+		log_err("an exec could not be recorded, so it is denied: %s", strerror(-r));
+		answer_error(j, EACCES);
+		return;
+	}
+	r = exec_verify_run(&actual, j->s->listener, &j->call, &j->target);
+	if (r == EXEC_RAN)
+		exec_depth_set(j->s->depth, j->call.tgid, j->call.start_ticks, j->record.depth);
+	else if (r == EXEC_MISMATCH)
+		mismatch(j, &actual);
+	else if (r < 0)
+		deny_because(j, "the program start cannot be watched");
+}
+
+/* ---- approval ---- */
+
+static void *allow_thread(void *arg)
+{
+	AUTO(job_free) struct job *j = arg;
+
+	allow(j);
+	return NULL;
+}
+
+/*
+ * In the loop's thread. What follows an approval waits for the exec, so it gets a thread of its
+ * own: people answer rarely enough.
+ */
+static void on_answer(void *arg, bool allowed, const char *approver, uint64_t waited_ms,
+		      uint32_t approval_id)
+{
+	AUTO(job_free) struct job *j = arg;
+	pthread_t thread;
+
+	snprintf(j->approver, sizeof(j->approver), "%s", approver);
+	j->record.approver = j->approver;
+	j->record.approval_id = approval_id;
+	j->record.waited_ms = waited_ms;
+	if (!exec_verify_is_waiting(j->s->listener, j->call.id)) {
+		deny_because(j, "the program gave up waiting for an approval");
+		return;
+	}
+	if (!allowed) {
+		if (!j->message[0])
+			snprintf(j->message, sizeof(j->message), "not approved (%s)", approver);
+		deny(j);
+		return;
+	}
+	if (pthread_create(&thread, NULL, allow_thread, j) != 0) {
+		deny_because(j, "no thread for an approved program");
+		return;
+	}
+	pthread_detach(thread);
+	j = NULL; /* the thread's now */
+}
+
+static void hold(struct job **jp)
+{
+	struct job *j = *jp;
+	char subject[2048];
+	struct str s;
+	struct gate_ask ask = {
+		.op = "exec",
+		.subject = subject,
+		.rule = j->judged.decision.rule,
+		.message = j->message,
+		.pid = j->call.tgid,
+		.comm = j->call.comm,
+		.timeout_ms = j->judged.decision.timeout_ms,
+	};
+	int r;
+
+	/* what is approved is the file, not the name that the caller gave it */
+	str_init(&s, subject, sizeof(subject));
+	str_add(&s, j->target.part[0].file.path);
+	for (size_t i = 1; i < j->call.argc; i++) {
+		str_add(&s, " ");
+		str_add(&s, j->argv[i]);
+	}
+	*jp = NULL; /* on_answer may run before gate_ask() returns */
+	r = gate_ask(j->s->gate, &ask, on_answer, j);
+	if (r < 0) {
+		*jp = j;
+		deny_because(j, "nobody can be asked for an approval");
+	}
+}
+
+/* ---- the start ---- */
+
+static void decide(struct job **jp)
+{
+	struct job *j = *jp;
+	const struct decision *d = &j->judged.decision;
+
+	exec_judge(&j->judged, j->s->gate->policy, &j->target, j->record.depth);
+	j->record.judged = &j->judged;
+	policy_message(j->message, sizeof(j->message), d, &j->judged.request,
+		       j->s->gate->session);
+	switch (d->verdict) {
+	case VERDICT_ALLOW:
+	case VERDICT_AUDIT:
+		allow(j);
+		return;
+	case VERDICT_APPROVE:
+		hold(jp);
+		return;
+	case VERDICT_REDIRECT:
+		if (!j->message[0])
+			snprintf(j->message, sizeof(j->message),
+				 "the rule redirects this command, which this gate does not do");
+		deny(j);
+		return;
+	case VERDICT_DENY:
+	case VERDICT_SOFT_DELETE:
+	case VERDICT_HIDE:
+	case VERDICT_ABSORB:
+		deny(j);
+		return;
+	}
+	deny(j);
+}
+
+static void unreadable(struct job *j, int r)
+{
+	if (r == -ESRCH)
+		answer_error(j, ESRCH);
+	else if (r == -EFAULT || r == -ENAMETOOLONG || r == -ENOMEM)
+		answer_error(j, -r); /* as the kernel would */
+	else if (r == -E2BIG)
+		deny_because(j, "the arguments are too long to judge");
+	else
+		deny_because(j, "the arguments cannot be read");
+}
+
+void exec_serve(struct exec_serve *s, const struct seccomp_notif *n)
+{
+	AUTO(job_free) struct job *j = calloc(1, sizeof(*j));
+	int r;
+
+	if (!j) {
+		exec_verify_refuse(s->listener, n->id, ENOMEM);
+		return;
+	}
+	j->s = s;
+	r = exec_call_read(&j->call, n);
+	j->record.call = &j->call;
+	/* the pid in the notification was the caller's for as long as the id is valid */
+	if (!exec_verify_is_waiting(s->listener, n->id))
+		return;
+	if (r < 0) {
+		unreadable(j, r);
+		return;
+	}
+	j->argv = exec_redact(j->call.argv, j->call.argc);
+	if (!j->argv) {
+		answer_error(j, ENOMEM);
+		return;
+	}
+	j->record.argv = j->argv;
+	j->record.depth = exec_depth_of(s->depth, j->call.tgid, j->call.ppid, j->call.start_ticks);
+	r = exec_target_open(&j->target, &s->world, &j->call);
+	j->record.target = &j->target;
+	if (r == 0)
+		decide(&j);
+	else if (j->target.refused)
+		deny_because(j, j->target.refused);
+	else
+		answer_error(j, -r);
+}

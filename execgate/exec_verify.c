@@ -1,0 +1,188 @@
+/*
+ * Theory: PTRACE_SEIZE before the answer does not stop the caller. After the answer,
+ * PTRACE_INTERRUPT makes sure that a stop comes in any case: either the exec stop, or, when the
+ * exec failed, a trap on the way back to user space; no timer is needed. An exec by a thread that
+ * is not the leader takes over the leader's id, so the stop is waited for with __WNOTHREAD, which
+ * means "whatever this thread traces". PTRACE_O_EXITKILL covers the gate's own death.
+ */
+#include "execgate/exec_verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/auto.h"
+#include "common/sys.h"
+
+#define OPTIONS ((unsigned)PTRACE_O_TRACEEXEC | (unsigned)PTRACE_O_EXITKILL)
+
+bool exec_verify_is_waiting(int listener, uint64_t id)
+{
+	return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+static int answer(int listener, uint64_t id, int error, uint32_t flags)
+{
+	struct seccomp_notif_resp resp = {.id = id, .error = error, .flags = flags};
+
+	return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0 ? -errno : 0;
+}
+
+void exec_verify_refuse(int listener, uint64_t id, int err)
+{
+	/* ENOENT: the caller is gone and needs no answer; nothing else can happen to a valid id */
+	(void)answer(listener, id, -err, 0);
+}
+
+/* ---- comparing ---- */
+
+static bool has_arguments(pid_t pid, const struct exec_part *image)
+{
+	autoclose int fd = -1;
+	autofree char *buf = NULL;
+	size_t want = 0, got = 0;
+	char path[64];
+	const char *p;
+
+	for (size_t i = 0; i < image->argc; i++)
+		want += strlen(image->argv[i]) + 1;
+	buf = malloc(want + 1);
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (!buf || fd < 0)
+		return false;
+	while (got < want + 1) {
+		ssize_t n = read(fd, buf + got, want + 1 - got);
+
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+	}
+	if (got != want)
+		return false;
+	p = buf;
+	for (size_t i = 0; i < image->argc; i++) {
+		size_t n = strlen(image->argv[i]) + 1;
+
+		if (memcmp(p, image->argv[i], n) != 0)
+			return false;
+		p += n;
+	}
+	return true;
+}
+
+/*
+ * A running file cannot be written to (ETXTBSY), so what is there now stays. Stamps as young as the
+ * judgement itself prove nothing: then the content is read once more.
+ */
+static bool has_content(const struct exec_part *image)
+{
+	uint8_t digest[EXEC_SHA256];
+	struct stat now;
+
+	if (image->file.trusted)
+		return true;
+	if (fstat(image->fd, &now) < 0 || !exec_hash_same(&now, &image->file.st))
+		return false;
+	return !image->is_fresh || (exec_hash_read(digest, image->fd, now.st_size) == 0 &&
+				    memcmp(digest, image->digest, sizeof(digest)) == 0);
+}
+
+static bool is_approved(struct exec_actual *actual, pid_t pid, const struct exec_part *image)
+{
+	char path[64];
+	struct stat st;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	actual->what = NULL;
+	if (stat(path, &st) < 0 || st.st_dev != image->file.st.st_dev ||
+	    st.st_ino != image->file.st.st_ino)
+		actual->what = "executable";
+	else if (!has_arguments(pid, image))
+		actual->what = "arguments";
+	else if (!has_content(image))
+		actual->what = "content";
+	if (!actual->what)
+		return true;
+	n = readlink(path, actual->exe, sizeof(actual->exe) - 1);
+	actual->exe[n < 0 ? 0 : n] = '\0';
+	return false;
+}
+
+/* ---- tracing ---- */
+
+/* Wait until the killed process is gone, so that its parent can be told. */
+static void reap(void)
+{
+	int status;
+	pid_t pid;
+
+	do {
+		pid = waitpid(-1, &status, __WALL | __WNOTHREAD);
+		if (pid > 0 && WIFSTOPPED(status))
+			sys_trace_continue(pid, 0);
+	} while (pid > 0 || (pid < 0 && errno == EINTR));
+}
+
+static int at_stop(struct exec_actual *actual, pid_t pid, int status, const struct exec_target *t)
+{
+	int event = status >> 16, sig = 0;
+
+	if (event == PTRACE_EVENT_EXEC) {
+		if (!is_approved(actual, pid, exec_target_image(t))) {
+			kill(pid, SIGKILL);
+			reap();
+			return EXEC_MISMATCH;
+		}
+		/* ESRCH: killed meanwhile; then it is ours to reap */
+		if (sys_trace_leave(pid, 0) < 0)
+			reap();
+		return EXEC_RAN;
+	}
+	if (event == 0)
+		sig = WSTOPSIG(status); /* a signal on its way: deliver it */
+	if (sys_trace_leave(pid, sig) < 0)
+		reap();
+	return EXEC_FAILED;
+}
+
+static int watch(struct exec_actual *actual, const struct exec_target *t)
+{
+	for (;;) {
+		int status;
+		pid_t pid = waitpid(-1, &status, __WALL | __WNOTHREAD);
+
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid < 0)
+			return EXEC_GONE;
+		if (WIFSTOPPED(status))
+			return at_stop(actual, pid, status, t);
+		/* the traced thread ended */
+	}
+}
+
+int exec_verify_run(struct exec_actual *actual, int listener, const struct exec_call *c,
+		    const struct exec_target *t)
+{
+	int r;
+
+	if (sys_trace_seize(c->tid, OPTIONS) < 0) {
+		r = -errno;
+		return r == -ESRCH || !exec_verify_is_waiting(listener, c->id) ? EXEC_GONE : r;
+	}
+	/* the call may have been withdrawn and the id of the thread reused before it was seized */
+	r = answer(listener, c->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+	sys_trace_interrupt(c->tid);
+	if (r == 0)
+		return watch(actual, t);
+	return watch(actual, t) == EXEC_MISMATCH ? EXEC_MISMATCH : EXEC_GONE;
+}

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agentsh/audit_cmd_i.h"
+#include "agentsh/audit_i.h"
 #include "agentsh/audit_view.h"
 #include "agentsh/cmd.h"
 #include "common/dirs.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "agentsh/audit_cmd_i.h"
+#include "agentsh/audit_i.h"
 #include "agentsh/cmd.h"
 #include "common/audit_verify.h"
 #include "common/auto.h"

@@ -88,6 +88,23 @@ static int add_bind(struct plan_build *b, const char *path, struct err *e)
 	return r;
 }
 
+/*
+ * What the policy says about a tree, without those in it that are mounted on their own: the workspace
+ * always is where its surroundings are not governed, and a home in a private tree.
+ */
+static enum policy_subtree subtree(const struct plan_build *b, const char *path)
+{
+	const char *except[3] = {NULL};
+	size_t n = 0;
+
+	if (strcmp(path, b->ws_path) != 0)
+		except[n++] = b->ws_path;
+	if (b->home && plan_is_private(path) && strcmp(path, b->home) != 0 &&
+	    plan_covering(b->plan, b->home))
+		except[n++] = b->home;
+	return policy_subtree_except(b->args->policy, path, except);
+}
+
 /* The read-only children of a governed tree of installed software. */
 static int split(struct plan_build *b, const char *root, struct err *e)
 {
@@ -102,8 +119,7 @@ static int split(struct plan_build *b, const char *root, struct err *e)
 		if (entry->d_name[0] == '.' || path_join(path, sizeof(path), root, entry->d_name) < 0)
 			continue;
 		if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
-		    !path_is_below(b->ws_path, path) &&
-		    policy_subtree(b->args->policy, path) == SUBTREE_READ_ONLY)
+		    subtree(b, path) == SUBTREE_READ_ONLY)
 			r = add_bind(b, path, e);
 	}
 	if (d)
@@ -113,7 +129,7 @@ static int split(struct plan_build *b, const char *root, struct err *e)
 
 static int add_tree(struct plan_build *b, const char *root, struct err *e)
 {
-	enum policy_subtree s = policy_subtree(b->args->policy, root);
+	enum policy_subtree s = subtree(b, root);
 	int system = system_tree(root);
 	int r;
 
@@ -135,7 +151,7 @@ static int add_private(struct plan_build *b, const char *path, struct err *e)
 
 	if (in && !is_dir(path))
 		return 0;
-	switch (policy_subtree(b->args->policy, path)) {
+	switch (subtree(b, path)) {
 	case SUBTREE_ALLOWED:
 		return plan_add(b->plan, PLAN_TMPFS, path, NULL, e);
 	case SUBTREE_MIXED:
@@ -160,6 +176,8 @@ static int add_symlinks(struct plan_build *b, struct err *e)
 		char path[sizeof(entry->d_name) + 2] = "/", target[PATH_MAX], full[PATH_MAX];
 		ssize_t n;
 
+		if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
+			continue;
 		memcpy(path + 1, entry->d_name, strlen(entry->d_name) + 1);
 		n = readlink(path, target, sizeof(target) - 1);
 		if (n <= 0)

@@ -96,8 +96,13 @@ int sandbox_agent_exec(char *const *argv, char *const *envp)
 		next = candidate(&s, next, argv[0]);
 		if (s.cut)
 			continue;
-		/* names that do not exist are no attempts to run anything: not the gate's business */
-		code = faccessat(AT_FDCWD, file, F_OK, 0) < 0 ? errno : exec_file(file, argv, envp);
+		/* what does not exist, or lies in a directory that the policy closes, is not tried */
+		if (faccessat(AT_FDCWD, file, F_OK, 0) < 0)
+			continue;
+		code = exec_file(file, argv, envp);
+		/* refused, not merely without its x bit: another one of that name is not asked for */
+		if (code == EACCES && faccessat(AT_FDCWD, file, X_OK, 0) == 0)
+			return EACCES;
 		if (code == EACCES)
 			result = EACCES;
 		else if (code != ENOENT && code != ENOTDIR && code != ESTALE && code != ENODEV)

@@ -198,6 +198,14 @@ enum policy_subtree {
 /** @param dir  absolute; speaks of dir itself and everything below it */
 enum policy_subtree policy_subtree(const struct policy *p, const char *dir);
 
+/**
+ * The same, leaving out trees that something else answers for.
+ *
+ * @param except  absolute directories without trailing slash, NULL-terminated; or NULL
+ */
+enum policy_subtree policy_subtree_except(const struct policy *p, const char *dir,
+					  const char *const *except);
+
 /** Could anything strictly below dir, or dir itself, be allowed for reading? */
 bool policy_may_read_below(const struct policy *p, const char *dir);
 

@@ -18,28 +18,45 @@ static unsigned outcome(enum verdict v, enum policy_log log)
 	return 1u << v | (v == VERDICT_ALLOW && log == POLICY_LOG_FULL ? OUTCOME_FULL_LOG : 0);
 }
 
-static enum match_reach rule_reach(const struct policy *p, const struct image_rule *rule,
-				   const char *prefix)
-{
-	const struct image_glob *g = policy_at(p, rule->globs);
-	enum match_reach reach = MATCH_NEVER;
-
-	for (uint32_t i = 0; i < rule->globs.n && reach != MATCH_EVERY; i++) {
-		enum match_reach one = match_below(policy_str(p, g[i].text), prefix);
-
-		if (one > reach)
-			reach = one;
-	}
-	return reach;
-}
-
 /* Reach of every file rule below a directory; the same for all operations. */
 struct tree {
 	const struct policy *p;
 	const struct image_rule *rules;
 	uint32_t n;
+	const char *const *except; /* trees in it that do not count, NULL-terminated; or NULL */
 	char prefix[4096 + 2];
 };
+
+/* Can this pattern match in an excepted tree alone? "/a/b*" is not in /a/b, it also matches /a/bc. */
+static bool is_excepted(const struct tree *t, const struct image_glob *g)
+{
+	const char *prefix = policy_str(t->p, g->prefix);
+
+	for (size_t i = 0; t->except && t->except[i]; i++) {
+		size_t len = strlen(t->except[i]);
+
+		if (strncmp(prefix, t->except[i], len) == 0 &&
+		    (prefix[len] == '/' || (!prefix[len] && g->kind == GLOB_LITERAL)))
+			return true;
+	}
+	return false;
+}
+
+static enum match_reach rule_reach(const struct tree *t, const struct image_rule *rule)
+{
+	const struct image_glob *g = policy_at(t->p, rule->globs);
+	enum match_reach reach = MATCH_NEVER;
+
+	for (uint32_t i = 0; i < rule->globs.n && reach != MATCH_EVERY; i++) {
+		enum match_reach one = MATCH_NEVER;
+
+		if (!is_excepted(t, &g[i]))
+			one = match_below(policy_str(t->p, g[i].text), t->prefix);
+		if (one > reach)
+			reach = one;
+	}
+	return reach;
+}
 
 static bool tree_init(struct tree *t, const struct policy *p, const char *dir)
 {
@@ -48,6 +65,7 @@ static bool tree_init(struct tree *t, const struct policy *p, const char *dir)
 	if (dir[0] != '/' || len + 2 > sizeof(t->prefix))
 		return false;
 	t->p = p;
+	t->except = NULL;
 	t->rules = policy_at(p, policy_header(p)->rules[POLICY_FILE]);
 	t->n = policy_header(p)->rules[POLICY_FILE].n;
 	memcpy(t->prefix, dir, len + 1);
@@ -65,7 +83,7 @@ static void outcomes_below(unsigned out[FILE_OPS], const struct tree *t)
 	for (uint32_t i = 0; i < t->n && open; i++) {
 		const struct image_rule *rule = &t->rules[i];
 		uint32_t ops = rule->ops & open;
-		enum match_reach reach = ops ? rule_reach(t->p, rule, t->prefix) : MATCH_NEVER;
+		enum match_reach reach = ops ? rule_reach(t, rule) : MATCH_NEVER;
 
 		for (unsigned op = 0; op < FILE_OPS && reach != MATCH_NEVER; op++) {
 			enum verdict v = (enum verdict)rule->verdict;
@@ -96,11 +114,18 @@ static unsigned outcome_at(const struct policy *p, const char *path, enum file_o
 
 enum policy_subtree policy_subtree(const struct policy *p, const char *dir)
 {
+	return policy_subtree_except(p, dir, NULL);
+}
+
+enum policy_subtree policy_subtree_except(const struct policy *p, const char *dir,
+					  const char *const *except)
+{
 	unsigned below[FILE_OPS], reads = 0, writes = 0;
 	struct tree t;
 
 	if (!tree_init(&t, p, dir))
 		return SUBTREE_MIXED;
+	t.except = except;
 	outcomes_below(below, &t);
 	for (unsigned op = 0; op < FILE_OPS; op++) {
 		unsigned all = below[op] | outcome_at(p, dir, (enum file_op)op);

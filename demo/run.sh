@@ -187,7 +187,7 @@ check_log() {
 	check "recorded: the other server" recorded evil.example.test
 	check "recorded: the raw address" recorded 203.0.113.7
 	check "recorded: sudo" recorded '/sudo"'
-	check "recorded: git push --force" recorded no-force-push
+	check "recorded: git push --force" recorded git-force-push
 	check "the log verifies" test "$verify_status" = 0
 }
 

@@ -1,1 +1,51 @@
-# Listed here.
+# Hostile programs. Plain compiler flags: a sanitizer's own system calls would blur the result.
+attack_programs = %D%/files %D%/system %D%/races %D%/namespaces %D%/syscalls %D%/exec %D%/execrace \
+	%D%/signals %D%/sockets %D%/terminal %D%/mark
+check_PROGRAMS += $(attack_programs)
+%C%_files_SOURCES = %D%/files.c %D%/attack.c %D%/attack.h
+%C%_files_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_files_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_files_LDADD = -lpthread
+%C%_system_SOURCES = %D%/system.c %D%/attack.c %D%/attack.h
+%C%_system_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_system_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_system_LDADD = -lpthread
+%C%_races_SOURCES = %D%/races.c %D%/attack.c %D%/attack.h
+%C%_races_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_races_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_races_LDADD = -lpthread
+%C%_namespaces_SOURCES = %D%/namespaces.c %D%/attack.c %D%/attack.h
+%C%_namespaces_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_namespaces_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_namespaces_LDADD = -lpthread
+%C%_syscalls_SOURCES = %D%/syscalls.c %D%/attack.c %D%/attack.h
+%C%_syscalls_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_syscalls_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_syscalls_LDADD = -lpthread
+%C%_exec_SOURCES = %D%/exec.c %D%/attack.c %D%/attack.h
+%C%_exec_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_exec_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_exec_LDADD = -lpthread
+%C%_execrace_SOURCES = %D%/execrace.c %D%/attack.c %D%/attack.h
+%C%_execrace_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_execrace_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_execrace_LDADD = -lpthread
+%C%_signals_SOURCES = %D%/signals.c %D%/attack.c %D%/attack.h
+%C%_signals_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_signals_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_signals_LDADD = -lpthread
+%C%_sockets_SOURCES = %D%/sockets.c %D%/attack.c %D%/attack.h
+%C%_sockets_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_sockets_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_sockets_LDADD = -lpthread
+%C%_terminal_SOURCES = %D%/terminal.c %D%/attack.c %D%/attack.h
+%C%_terminal_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_terminal_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_terminal_LDADD = -lpthread
+%C%_mark_SOURCES = %D%/mark.c
+%C%_mark_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+%C%_mark_LDFLAGS = $(HARDEN_LDFLAGS)
+%C%_mark_LDADD = -lpthread
+dist_check_SCRIPTS += %D%/run.sh
+# TESTS
+EXTRA_DIST += %D%/net.py %D%/control.sh %D%/policy.yaml.in

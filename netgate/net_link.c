@@ -80,13 +80,13 @@ static int add_addr(struct nl_sock *sk, const struct policy_addr *a)
 
 static int add_default_route(struct nl_sock *sk, const struct policy_addr *src)
 {
+	struct policy_addr zero = {.family = src->family};
 	AUTO(rtnl_route_put) struct rtnl_route *route = rtnl_route_alloc();
 	AUTO(nl_addr_put) struct nl_addr *from = to_nl(src);
-	AUTO(nl_addr_put) struct nl_addr *any = NULL;
+	AUTO(nl_addr_put) struct nl_addr *any = to_nl(&zero);
 	struct rtnl_nexthop *hop = rtnl_route_nh_alloc();
 	int r;
 
-	any = nl_addr_build(src->family == 4 ? AF_INET : AF_INET6, src->bytes, src->family == 4 ? 4 : 16);
 	if (!route || !from || !any || !hop) {
 		if (hop)
 			rtnl_route_nh_free(hop);

@@ -44,12 +44,12 @@ static void get_name(struct reader *r, char *text, bool *plain)
 		uint8_t label = r->pos < r->len ? r->p[r->pos] : 0xff;
 
 		r->pos++;
+		if (label == 0)
+			break;
 		if (label > 63 || r->pos + label > r->len || n + label + 1 > 254) {
 			r->bad = true;
 			return;
 		}
-		if (label == 0)
-			break;
 		if (memchr(r->p + r->pos, '\0', label) || memchr(r->p + r->pos, '.', label))
 			*plain = false;
 		memcpy(text + n, r->p + r->pos, label);

@@ -159,6 +159,9 @@ struct decision {
 	enum policy_log log;
 	enum policy_tls tls;
 	bool preserve_tree;
+	const char *http_rule; /**< network: an earlier rule that asks for a method or path, when the
+				    request has none; NULL: no such rule. Who cannot see inside the
+				    connection must then deny */
 };
 
 /**
@@ -177,7 +180,8 @@ void policy_explain(struct decision *d, const struct policy *p, const struct pol
 		    policy_trace_fn *fn, void *arg);
 
 /**
- * Could any port or address of this name be allowed? The DNS gate's question.
+ * Could any port or address of this name be allowed? The DNS gate's question. Rules that grant by
+ * cidrs alone are about addresses and make no name resolvable.
  *
  * @return the verdict of the first rule that could let a connection through, else VERDICT_DENY
  *         (d then names the refusing rule)

@@ -275,11 +275,13 @@ void policy_explain(struct decision *d, const struct policy *p, const struct pol
 		if (!matched)
 			continue;
 		policy_eval_take(d, p, &rules[i], i);
+		d->http_rule = ev.http_rule;
 		refine(d, &ev, &rules[i]);
 		return;
 	}
 	d->verdict = default_for(p, r);
 	d->reason = REASON_DEFAULT;
+	d->http_rule = ev.http_rule;
 	if (ev.untrusted && d->verdict == VERDICT_DENY)
 		d->reason = REASON_UNTRUSTED_DIR;
 	refine(d, &ev, NULL);

@@ -59,16 +59,32 @@ static bool method_matches(const struct policy_eval *ev, const struct image_rule
 	for (uint32_t i = 0; i < rule->methods.n; i++) {
 		const char *m = policy_item(ev->p, rule->methods, i);
 
-		if (method && (strcmp(m, "*") == 0 || strcasecmp(m, method) == 0))
+		if (strcmp(m, "*") == 0 || strcasecmp(m, method) == 0)
 			return true;
 	}
 	return rule->methods.n == 0;
 }
 
-bool policy_eval_network(struct policy_eval *ev, const struct image_rule *rule)
+/* Method and path, where the rule asks for them; unknown ones match nothing, and that is told. */
+static bool http_matches(struct policy_eval *ev, const struct image_rule *rule)
 {
 	const char *path = ev->r->network.url_path;
 
+	if ((rule->methods.n && !ev->r->network.method) || (rule->globs.n && !path)) {
+		ev->why = "it asks for a method or path, which is not known";
+		if (!ev->http_rule)
+			ev->http_rule = policy_str(ev->p, rule->name);
+		return false;
+	}
+	ev->why = "the method is none of its methods";
+	if (!method_matches(ev, rule))
+		return false;
+	ev->why = "the URL path is none of its paths";
+	return !rule->globs.n || policy_eval_globs(ev->p, rule, path, strlen(path));
+}
+
+bool policy_eval_network(struct policy_eval *ev, const struct image_rule *rule)
+{
 	ev->why = "no domain of it matches";
 	if (!host_matches(ev, rule))
 		return false;
@@ -81,11 +97,7 @@ bool policy_eval_network(struct policy_eval *ev, const struct image_rule *rule)
 	ev->why = "it is for another protocol";
 	if (!(rule->ops & 1u << ev->r->network.proto))
 		return false;
-	ev->why = "the method is none of its methods";
-	if (!method_matches(ev, rule))
-		return false;
-	ev->why = "the URL path is none of its paths";
-	return !rule->globs.n || (path && policy_eval_globs(ev->p, rule, path, strlen(path)));
+	return http_matches(ev, rule);
 }
 
 bool policy_eval_is_rebinding(const struct policy_eval *ev, const struct image_rule *rule)
@@ -100,7 +112,8 @@ bool policy_eval_is_rebinding(const struct policy_eval *ev, const struct image_r
 
 /*
  * Could some connection to this name be let through? Only a refusal without further conditions
- * settles it before a rule that grants.
+ * settles it before a rule that grants. A grant by cidrs alone speaks of addresses: if it made
+ * every name resolvable, looking names up would be a way out for data.
  */
 static bool refuses_all(const struct image_rule *rule)
 {
@@ -119,6 +132,8 @@ static const struct image_rule *name_rule(struct decision *d, const struct polic
 		bool grants = policy_grants((enum verdict)rules[i].verdict);
 
 		if (!host_matches(&ev, &rules[i]) || (!grants && !refuses_all(&rules[i])))
+			continue;
+		if (grants && !rules[i].names.n && rules[i].cidrs.n)
 			continue;
 		policy_eval_take(d, p, &rules[i], i);
 		return &rules[i];

@@ -349,6 +349,7 @@ struct policy_eval {
 	bool limit;	   /* a regular expression of the rule at hand exceeded its limit */
 	size_t len;	   /* of the path of the request */
 	char addr[48];	   /* text of the address of a network request */
+	const char *http_rule; /* the first rule that only an unknown method or path kept out */
 };
 
 /** Does a path match any glob of the rule? A rule without globs matches nothing. */

@@ -20,7 +20,7 @@
 #include "netgate/net_wait.h"
 
 #define TTL_S 30u
-#define JOBS_MAX 512u
+#define JOBS_MAX 4096u
 #define CLIENTS_MAX 64u
 #define CLIENT_PATIENCE_MS 10000
 #define PER_WAKE 64u

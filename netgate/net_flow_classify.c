@@ -145,8 +145,8 @@ void net_flow_on_silence(struct net_flow *f)
 		understood(f, FLOW_GATE_SNIFF);
 		return;
 	}
-	/* a literal address that is denied may still be saved by the name that comes with it */
-	if (f->state == FLOW_CLASSIFY && net_flow_needs_name(f)) {
+	/* what is denied so far may still be saved by the name or request that comes */
+	if (f->state == FLOW_CLASSIFY && net_flow_needs_bytes(f)) {
 		net_wait_set(&f->wait, &f->flows->slow);
 		return;
 	}

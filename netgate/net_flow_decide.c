@@ -42,14 +42,23 @@ static void judge_as(struct net_ruling *r, const struct net_flow *f, const char 
 	net_judge(r, f->net, &q);
 }
 
-bool net_flow_needs_name(const struct net_flow *f)
+static bool literal_is_denied(const struct net_flow *f)
 {
 	struct net_ruling r;
 
-	if (f->name)
-		return false;
 	judge_as(&r, f, NULL, &f->dst);
 	return r.d.verdict == VERDICT_DENY;
+}
+
+bool net_flow_needs_bytes(const struct net_flow *f)
+{
+	static const struct policy_addr unknown;
+	struct net_ruling r;
+
+	if (!f->name)
+		return literal_is_denied(f);
+	judge_as(&r, f, f->name, &unknown);
+	return r.d.http_rule != NULL;
 }
 
 /* SNI and Host against the name that the address stands for; false: f->ruling denies. */
@@ -83,11 +92,17 @@ static void judge_addr(struct net_ruling *r, const struct net_flow *f,
 	struct net_ruling claimed;
 
 	judge_as(r, f, f->host, addr);
-	if (f->host || !f->said[0] || r->d.verdict == VERDICT_DENY)
-		return;
-	judge_as(&claimed, f, f->said, addr);
-	if (claimed.d.verdict == VERDICT_DENY || net_judge_is_allowed(r))
-		*r = claimed;
+	if (!f->host && f->said[0] && r->d.verdict != VERDICT_DENY) {
+		judge_as(&claimed, f, f->said, addr);
+		if (claimed.d.verdict == VERDICT_DENY || net_judge_is_allowed(r))
+			*r = claimed;
+	}
+	if (f->kind != FLOW_HTTP && r->d.http_rule) {
+		r->d.rule = r->d.http_rule;
+		net_judge_deny(r, "tls_inspection_unavailable",
+			       "the rule asks for HTTP methods or paths, which cannot be seen in this "
+			       "connection: TLS inspection is not available");
+	}
 }
 
 /* ---- a person's answer ---- */
@@ -351,7 +366,7 @@ void net_flow_decide(struct net_flow *f)
 		return;
 	}
 	f->host = f->name;
-	if (f->name || (f->said[0] && net_flow_needs_name(f))) {
+	if (f->name || (f->said[0] && literal_is_denied(f))) {
 		if (!f->name)
 			f->host = f->said;
 		resolve(f);

@@ -158,8 +158,8 @@ void net_flow_decide(struct net_flow *f);
  * @return true when it may pass; otherwise f->ruling says why not
  */
 bool net_flow_recheck(struct net_flow *f);
-/** Only a name in SNI or Host could make this connection permitted. */
-bool net_flow_needs_name(const struct net_flow *f);
+/** Only what the client says (a name in SNI or Host, a request) could make this permitted. */
+bool net_flow_needs_bytes(const struct net_flow *f);
 /** The flow ends: an answer that is still awaited finds nobody. */
 void net_flow_decide_forget(struct net_flow *f);
 

@@ -40,9 +40,13 @@ static void finish(struct net_ruling *out, const struct net *n, const struct pol
 	if (net_judge_is_allowed(out))
 		return;
 	policy_message(out->message, sizeof(out->message), &out->d, req, n->gate->session);
-	if (!out->message[0] && out->d.reason == REASON_PRIVATE_ADDRESS)
+	if (out->message[0])
+		return;
+	if (out->d.reason == REASON_PRIVATE_ADDRESS)
 		snprintf(out->message, sizeof(out->message),
-			 "the name leads to a private or local address that no rule names");
+			 "this is a private or local address, and the rule has no cidrs that name it");
+	else if (out->d.reason == REASON_DEFAULT)
+		snprintf(out->message, sizeof(out->message), "no rule allows this connection");
 }
 
 void net_judge(struct net_ruling *out, const struct net *n, const struct net_question *q)

@@ -78,7 +78,7 @@ int net_record_decision(const struct net *n, const char *op, const char *decisio
 
 	add_facts(&f, x, ip);
 	add_str(&f, "reason", r->reason);
-	if (approval && approval->id) {
+	if (approval && approval->approver[0]) {
 		add_u64(&f, "approval_id", approval->id);
 		add_str(&f, "approver", approval->approver);
 		add(&f, AUDIT_F_U64("waited_ms", approval->waited_ms));

@@ -25,9 +25,9 @@ struct net_facts {
 	const struct net_owner *owner;
 };
 
-/** How a held request was answered; approval_id 0: it was not held. */
+/** How a held request was answered; an empty approver: it was not held. */
 struct net_approval {
-	uint32_t id;
+	uint32_t id; /**< 0: nobody could be asked */
 	char approver[64];
 	uint64_t waited_ms;
 };

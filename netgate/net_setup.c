@@ -21,6 +21,7 @@
 #include "netgate/net_nft.h"
 
 #define BACKLOG 1024
+#define QUERIES_SIZE (1 << 20) /* bytes of queries that may wait; the host's limit may be lower */
 #define PATIENCE_MS 10000
 
 enum { SETUP_DONE = 1, SETUP_FAILED };
@@ -32,11 +33,13 @@ static int open_socket(const struct policy_addr *a, int type, uint16_t port, str
 	struct sockaddr_storage ss;
 	socklen_t len = net_addr_to_sockaddr(&ss, a, port);
 	autoclose int fd = socket(ss.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int one = 1;
+	int one = 1, size = QUERIES_SIZE;
 
 	if (fd < 0)
 		return err_set(e, errno, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (type == SOCK_DGRAM)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (a->family == 6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0)

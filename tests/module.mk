@@ -29,6 +29,7 @@ include %D%/unit/fsgate.mk
 include %D%/unit/netgate.mk
 include %D%/unit/execgate.mk
 include %D%/unit/sandbox.mk
+include %D%/netgate/module.mk
 include %D%/e2e/module.mk
 include %D%/attack/module.mk
 include %D%/bench/module.mk

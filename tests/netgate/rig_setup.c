@@ -220,6 +220,7 @@ static void answer(struct rig *r, struct ipc_msg *m)
 		return;
 	ipc_begin(m, GATE_ANSWER, id);
 	ipc_put_u32(m, strcmp(r->answer, "allow") == 0);
+	ipc_put_u32(m, id + 1000); /* what people would see as its number */
 	ipc_put_str(m, "rig");
 	if (ipc_send(r->ctl, m) < 0)
 		fail("answer");

@@ -113,10 +113,8 @@ int sandbox_agent_exec(char *const *argv, char *const *envp)
 
 static void reset_signals(const sigset_t *ignored)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL}, ign = {.sa_handler = SIG_IGN};
-
 	for (int s = 1; s < NSIG; s++)
-		sigaction(s, ignored && sigismember(ignored, s) == 1 ? &ign : &dfl, NULL);
+		sys_set_signal(s, ignored && sigismember(ignored, s) == 1);
 }
 
 static int install_filter(const void *filter, size_t len, struct err *e)

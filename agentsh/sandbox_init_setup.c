@@ -27,7 +27,6 @@ static int close_others(int a, int b)
 
 int sandbox_init_isolate(const struct sandbox_args *args, int ctl, struct err *e)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t all;
 	int r;
 
@@ -35,7 +34,7 @@ int sandbox_init_isolate(const struct sandbox_args *args, int ctl, struct err *e
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	for (int s = 1; s < NSIG; s++)
-		sigaction(s, &dfl, NULL);
+		sys_set_signal(s, false);
 	/* a second belt: the end of the control socket already ends pid 1 */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_set(e, errno, "die with the supervisor");

@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -82,4 +83,12 @@ int sys_trace_continue(pid_t tid, int signo)
 int sys_trace_leave(pid_t tid, int signo)
 {
 	return (int)ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signo);
+}
+
+int sys_set_signal(int signo, bool ignore)
+{
+	/* the kernel's struct: handler, flags, restorer, mask of 64 signals */
+	unsigned long action[4] = {ignore ? (unsigned long)(uintptr_t)SIG_IGN : 0};
+
+	return (int)syscall(SYS_rt_sigaction, signo, action, NULL, sizeof(uint64_t));
 }

@@ -7,6 +7,7 @@
 #ifndef COMMON_SYS_H
 #define COMMON_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -45,5 +46,8 @@ int sys_trace_interrupt(pid_t tid);
 int sys_trace_continue(pid_t tid, int signo);
 /** PTRACE_DETACH of a stopped thread. @param signo  delivered to it; 0: none */
 int sys_trace_leave(pid_t tid, int signo);
+
+/** Default action or SIG_IGN, also for the two signals that the C library keeps to itself. */
+int sys_set_signal(int signo, bool ignore);
 
 #endif

@@ -75,7 +75,6 @@ static const char *const inside[] = {
 	"grep -q 'NoNewPrivs:.1' /proc/self/status",
 	"grep -q 'Seccomp:.2' /proc/self/status",
 	"grep -q 'SigBlk:.0000000000000000' /proc/self/status",
-	"grep -q 'SigIgn:.0000000000000000' /proc/self/status",
 	/* only 0-2 and the one that ls itself opens */
 	"test \"$(ls /proc/self/fd | tr '\\n' ' ')\" = '0 1 2 3 '",
 	"test \"$(uname -n)\" = inside",
@@ -461,7 +460,32 @@ static void test_refusals(void)
 	sandbox_deinit(&sb);
 }
 
+static void test_ignored(void)
+{
+	static const char *const masks[] = {"0000000000000000", "0000000000000001"};
+	char text[100], *argv[] = {(char *)"sh", (char *)"-c", text, NULL};
+	struct sandbox_args args = fixture_args(argv);
+	sigset_t hup;
+
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	/* whatever we ignore ourselves, the agent ignores what it is told to (nohup) */
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < 2; i++) {
+		struct sandbox sb = SANDBOX_INIT;
+		uint64_t t[4];
+
+		args.ignored = i ? &hup : NULL;
+		snprintf(text, sizeof(text), "grep -q 'SigIgn:.%s' /proc/self/status", masks[i]);
+		CU_ASSERT(fixture_prepare(&sb, &args, -1, t));
+		CU_ASSERT_EQUAL(fixture_finish(&sb), 0);
+		sandbox_deinit(&sb);
+	}
+	signal(SIGPIPE, SIG_DFL);
+}
+
 static const struct unit_case cases[] = {
+	{"ignored signals", test_ignored},
 	{"many runs", test_many},
 	{"governed trees", test_governed},
 	{"signals", test_signals},

@@ -178,6 +178,16 @@ static void report_cycle(struct policy_loader *l, const struct chain *chain,
 static void read_document(struct policy_loader *l, const char *file, const struct chain *up,
 			  const struct policy_node *from, unsigned depth);
 
+static bool already_read(const struct policy_loader *l, const char *file)
+{
+	autofree char *real = realpath(file, NULL);
+
+	for (unsigned i = 0; real && i < l->n_docs; i++)
+		if (strcmp(l->docs[i]->real, real) == 0)
+			return true;
+	return false;
+}
+
 static void read_extended(struct policy_loader *l, const struct chain *chain,
 			  const struct policy_node *node, unsigned depth)
 {
@@ -196,10 +206,8 @@ static void read_extended(struct policy_loader *l, const struct chain *chain,
 			return;
 		}
 	}
-	for (unsigned i = 0; real && i < l->n_docs; i++)
-		if (strcmp(l->docs[i]->real, real) == 0)
-			return; /* by another way, already there */
-	read_document(l, file, chain, node, depth + 1);
+	if (!already_read(l, file))
+		read_document(l, file, chain, node, depth + 1);
 }
 
 static void read_document(struct policy_loader *l, const char *file, const struct chain *up,
@@ -242,53 +250,37 @@ static void loader_free(struct policy_loader *l)
 }
 AUTO_DEFINE(struct policy_loader *, loader_free)
 
+/* @return 0 and *out in the arena, or -ENOENT with the packs that there are */
 static int pack_file(const char **out, struct policy_loader *l, struct err *e)
 {
 	const struct policy_load_args *args = l->args;
+	const char *dir = args->pack_dir ? args->pack_dir : ".";
 	struct str known;
 	char buf[300];
 
-	if (!args->pack || !is_pack_name(args->pack))
-		return err_say(e, EINVAL, "\"%s\" is not the name of a pack",
-			       args->pack ? args->pack : "");
-	*out = arena_printf(&l->arena, "%s/%s.yaml", args->pack_dir ? args->pack_dir : ".",
-			    args->pack);
+	if (!is_pack_name(args->pack))
+		return err_say(e, EINVAL, "\"%s\" is not the name of a pack", args->pack);
+	*out = arena_printf(&l->arena, "%s/%s.yaml", dir, args->pack);
 	if (!*out)
 		return err_set(e, ENOMEM, "policy");
 	if (access(*out, F_OK) == 0)
 		return 0;
 	str_init(&known, buf, sizeof(buf));
 	list_packs(&known, args->pack_dir);
-	return err_say(e, ENOENT, "there is no pack \"%s\" in %s (there are: %s)", args->pack,
-		       args->pack_dir ? args->pack_dir : ".", buf);
+	return err_say(e, ENOENT, "there is no pack \"%s\" in %s (there are: %s)", args->pack, dir,
+		       buf);
 }
 
-static bool is_loaded(const struct policy_loader *l, const char *file)
-{
-	autofree char *real = realpath(file, NULL);
-
-	for (unsigned i = 0; real && i < l->n_docs; i++)
-		if (strcmp(l->docs[i]->real, real) == 0)
-			return true;
-	return false;
-}
-
-/* The file, then the pack, as if the file extended it last. @return 0 or -errno in e */
-static int read_all(struct policy_loader *l, const char **name, struct err *e)
+static int find_files(const char **file, const char **pack, struct policy_loader *l, struct err *e)
 {
 	const struct policy_load_args *args = l->args;
-	const char *pack = NULL;
-	int r = args->pack || !args->file ? pack_file(&pack, l, e) : 0;
 
-	if (r < 0)
-		return r;
+	if (!args->file && !args->pack)
+		return err_say(e, EINVAL, "neither a policy file nor a pack is named");
 	if (args->file && access(args->file, F_OK) < 0)
 		return err_set(e, errno, "policy %s", args->file);
-	*name = args->file ? args->file : pack;
-	read_document(l, *name, NULL, NULL, 1);
-	if (args->file && pack && !is_loaded(l, pack))
-		read_document(l, pack, NULL, NULL, 1);
-	return 0;
+	*file = args->file;
+	return args->pack ? pack_file(pack, l, e) : 0;
 }
 
 int policy_load(struct policy **out, const struct policy_load_args *args, struct err *e)
@@ -296,16 +288,22 @@ int policy_load(struct policy **out, const struct policy_load_args *args, struct
 	AUTO(loader_free) struct policy_loader *l = calloc(1, sizeof(*l));
 	const struct policy_node *root;
 	autofree uint8_t *image = NULL;
-	const char *file = NULL;
+	const char *file = NULL, *pack = NULL;
 	size_t size = 0;
 	int r;
 
 	if (!l)
 		return err_set(e, ENOMEM, "policy");
 	l->args = args;
-	r = read_all(l, &file, e);
+	r = find_files(&file, &pack, l, e);
 	if (r < 0)
 		return r;
+	if (file)
+		read_document(l, file, NULL, NULL, 1);
+	else
+		file = pack;
+	if (pack && !already_read(l, pack))
+		read_document(l, pack, NULL, NULL, 1);
 	report(l, e);
 	if (l->no_memory)
 		return err_set(e, ENOMEM, "policy %s", file);

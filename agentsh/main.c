@@ -14,6 +14,7 @@ struct command {
 static const struct command commands[] = {
 	{"wrap", cmd_wrap, "run a command under a policy, isolated, every decision recorded"},
 	{"audit", cmd_audit, "print and verify the record of everything"},
+	{"policy", cmd_policy, "check, explain and test policies; list the packs"},
 	{"approve", cmd_approve, "list held requests and answer them"},
 	{"session", cmd_session, "list and show sessions"},
 	{"detect", cmd_detect, "tell which mechanisms this host has"},

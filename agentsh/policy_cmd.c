@@ -1,8 +1,9 @@
+#include "agentsh/policy_cmd.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "agentsh/policy_cmd_i.h"
 #include "agentsh/policy_opts.h"
 #include "common/auto.h"
 #include "common/log.h"

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agentsh/policy_cmd_i.h"
+#include "agentsh/policy_cmd.h"
 #include "agentsh/policy_opts.h"
 #include "agentsh/policy_request.h"
 #include "common/auto.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agentsh/policy_cmd_i.h"
+#include "agentsh/policy_cmd.h"
 #include "agentsh/policy_opts.h"
 #include "common/auto.h"
 #include "common/log.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "agentsh/policy_cmd_i.h"
+#include "agentsh/policy_cmd.h"
 #include "agentsh/policy_opts.h"
 #include "agentsh/policy_request.h"
 #include "common/auto.h"

@@ -1,8 +1,8 @@
 /*
- * policy_cmd_i.h - the subcommands of agentsh policy, each in its file
+ * policy_cmd.h - the subcommands of agentsh policy, each in its file
  */
-#ifndef AGENTSH_POLICY_CMD_I_H
-#define AGENTSH_POLICY_CMD_I_H
+#ifndef AGENTSH_POLICY_CMD_H
+#define AGENTSH_POLICY_CMD_H
 
 #include "agentsh/cmd.h"
 

@@ -261,13 +261,14 @@ static int judge_xattr(struct fs_call *c)
 	return fs_call_judge(c, FILE_XATTR, NULL);
 }
 
-/* Reading them is looking at the file, which was permitted; only a rule that says no counts. */
+/* Reading them is looking at the file, as stat(2) is: "ls -l" asks for its ACL. */
 static int judge_get_xattr(struct fs_call *c)
 {
-	int r = fs_call_judge(c, FILE_XATTR, NULL);
+	int r = fs_node_path(c->fs->tree, c->node, NULL, c->path, sizeof(c->path));
 
-	if (r == 0 && c->answer.d.reason == REASON_DEFAULT)
-		c->answer.effect = FS_ALLOW;
+	if (r == 0)
+		fs_decide_look(&c->answer, c->fs->gate.policy, c->path,
+			       S_ISDIR(fs_node_type(c->node)));
 	return r;
 }
 

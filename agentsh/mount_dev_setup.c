@@ -23,7 +23,7 @@ static const struct {
 
 static int attach_node(int root, const char *from, const char *at, struct err *e)
 {
-	autoclose int mnt = mount_clone(AT_FDCWD, from, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
+	autoclose int mnt = mount_clone(AT_FDCWD, from, MOUNT_ATTR_NOSUID, e);
 	int r;
 
 	if (mnt < 0)

@@ -30,6 +30,7 @@ int mount_new(const char *fs, const char *const *options, unsigned attrs, struct
 
 	if (ctx < 0)
 		return err_set(e, errno, "open the file system %s", fs);
+	fsconfig(ctx, FSCONFIG_SET_STRING, "source", fs, 0); /* for readers of the mount table */
 	for (; *options; options++) {
 		const char *eq = strchr(*options, '=');
 		char key[32];

@@ -35,6 +35,7 @@ int sandbox_init_isolate(const struct sandbox_args *args, int ctl, struct err *e
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	for (int s = 1; s < NSIG; s++)
 		sys_set_signal(s, false);
+	prctl(PR_SET_NAME, "agentsh-init", 0, 0, 0);
 	/* a second belt: the end of the control socket already ends pid 1 */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_set(e, errno, "die with the supervisor");

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agentsh/cmd.h"
@@ -257,11 +258,61 @@ static void note_ignored(sigset_t *set)
 	}
 }
 
+static int limit(struct supervisor *s, struct err *e)
+{
+	struct policy_limits limits;
+
+	policy_get_limits(&limits, s->args->policy);
+	return cgroup_create(&s->cgroup, s->args->session->name, &limits, e);
+}
+
+static int go(struct supervisor *s, struct err *e)
+{
+	return sandbox_go(&s->sandbox, e);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* In this order; AGENTSH_LOG=debug tells how long each takes. */
+static const struct step {
+	const char *name;
+	int (*fn)(struct supervisor *s, struct err *e);
+} steps[] = {
+	{"audit writer", supervisor_audit},
+	{"gates", supervisor_gates},
+	{"cgroup", limit},
+	{"record", supervisor_record_start},
+	{"sandbox", supervisor_sandbox},
+	{"agent", supervisor_arm},
+	{"approvals", open_broker},
+	{"watch", watch},
+	{"go", go},
+};
+
+static int run_steps(struct supervisor *s, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		uint64_t since = now_us();
+		int r = steps[i].fn(s, e);
+
+		if (r < 0)
+			return r;
+		log_debug("start-up: %s: %llu us", steps[i].name,
+			  (unsigned long long)(now_us() - since));
+	}
+	return 0;
+}
+
 static int start(struct supervisor *s, struct err *e)
 {
 	static const int forwarded[] = {SIGTERM, SIGINT,  SIGQUIT,  SIGHUP, SIGUSR1,
 					SIGUSR2, SIGCONT, SIGWINCH, 0};
-	struct policy_limits limits;
 	int r = loop_new(&s->loop);
 
 	note_ignored(&s->ignored);
@@ -270,26 +321,8 @@ static int start(struct supervisor *s, struct err *e)
 	if (r < 0)
 		return err_set(e, -r, "event loop");
 	signal(SIGPIPE, SIG_IGN);
-	policy_get_limits(&limits, s->args->policy);
 	tty_init(&s->tty);
-	r = supervisor_audit(s, e);
-	if (r == 0)
-		r = supervisor_gates(s, e);
-	if (r == 0)
-		r = cgroup_create(&s->cgroup, s->args->session->name, &limits, e);
-	if (r == 0)
-		r = supervisor_record_start(s, e);
-	if (r == 0)
-		r = supervisor_sandbox(s, e);
-	if (r == 0)
-		r = supervisor_arm(s, e);
-	if (r == 0)
-		r = open_broker(s, e);
-	if (r == 0)
-		r = watch(s, e);
-	if (r == 0)
-		r = sandbox_go(&s->sandbox, e);
-	return r;
+	return run_steps(s, e);
 }
 
 static void stop(struct supervisor *s)

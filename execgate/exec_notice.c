@@ -6,7 +6,10 @@
 #include "execgate/exec_notice.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -18,6 +21,58 @@
 #include "common/str.h"
 
 #define ARGS_MAX 320 /* bytes of arguments in the line */
+#define MEMORY 64u   /* lines remembered */
+
+struct said {
+	pid_t tgid;
+	uint64_t start, hash;
+};
+
+struct exec_notices {
+	pthread_mutex_t lock;
+	struct said last[MEMORY];
+	unsigned next;
+};
+
+struct exec_notices *exec_notices_new(void)
+{
+	struct exec_notices *n = calloc(1, sizeof(*n));
+
+	if (n)
+		pthread_mutex_init(&n->lock, NULL);
+	return n;
+}
+
+void exec_notices_free(struct exec_notices *n)
+{
+	if (n)
+		pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+/* FNV-1a: a collision costs a line, nothing else. */
+static uint64_t hash_line(const char *line)
+{
+	uint64_t h = 0xcbf29ce484222325ull;
+
+	for (; *line; line++)
+		h = (h ^ (unsigned char)*line) * 0x100000001b3ull;
+	return h;
+}
+
+static bool was_said(struct exec_notices *n, const struct said *what)
+{
+	bool known = false;
+
+	pthread_mutex_lock(&n->lock);
+	for (unsigned i = 0; i < MEMORY && !known; i++)
+		known = n->last[i].tgid == what->tgid && n->last[i].start == what->start &&
+			n->last[i].hash == what->hash;
+	if (!known)
+		n->last[n->next++ % MEMORY] = *what;
+	pthread_mutex_unlock(&n->lock);
+	return known;
+}
 
 void exec_notice_format(char *buf, size_t size, const char *const *argv, size_t argc,
 			const char *rule, const char *message)
@@ -53,9 +108,8 @@ static bool is_reopenable(const struct stat *st, int fd)
 	       (S_ISCHR(st->st_mode) && isatty(fd) && major(st->st_rdev) != 5);
 }
 
-void exec_notice_send(pid_t tgid, const char *line)
+static void write_line(int fd, const char *line)
 {
-	autoclose int fd = borrow_stderr(tgid);
 	autoclose int own = -1;
 	size_t len = strlen(line);
 	char path[64];
@@ -78,4 +132,12 @@ void exec_notice_send(pid_t tgid, const char *line)
 		n = own < 0 ? -1 : write(own, line, len);
 	}
 	(void)n; /* the caller's loss: it still gets EACCES */
+}
+
+void exec_notice_send(struct exec_notices *n, pid_t tgid, uint64_t start_ticks, const char *line)
+{
+	struct said what = {.tgid = tgid, .start = start_ticks, .hash = hash_line(line)};
+	autoclose int fd = was_said(n, &what) ? -1 : borrow_stderr(tgid);
+
+	write_line(fd, line);
 }

@@ -7,6 +7,7 @@
 #define EXECGATE_EXEC_NOTICE_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define EXEC_NOTICE_MAX 1024
@@ -20,10 +21,17 @@
 void exec_notice_format(char *buf, size_t size, const char *const *argv, size_t argc,
 			const char *rule, const char *message);
 
+/** What was said to whom lately. Threads: safe. */
+struct exec_notices;
+
+struct exec_notices *exec_notices_new(void);
+void exec_notices_free(struct exec_notices *n);
+
 /**
  * Write it to descriptor 2 of a process, if that is a terminal, pipe, socket or file open for
- * writing. Never blocks on it: a line that does not fit now is dropped.
+ * writing. Never blocks on it: a line that does not fit now is dropped. So is one that the same
+ * process was told before: a shell tries a name in each directory of PATH.
  */
-void exec_notice_send(pid_t tgid, const char *line);
+void exec_notice_send(struct exec_notices *n, pid_t tgid, uint64_t start_ticks, const char *line);
 
 #endif

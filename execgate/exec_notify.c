@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -140,11 +141,24 @@ int exec_notify_start(struct exec_notify **out, struct exec_serve *s, struct err
 	return 0;
 }
 
-void exec_notify_join(struct exec_notify *p)
+int exec_notify_join(struct exec_notify *p, unsigned timeout_ms)
 {
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
 	pthread_mutex_lock(&p->count);
-	while (p->n_threads > 0)
-		pthread_cond_wait(&p->all_gone, &p->count);
+	while (p->n_threads > 0 && r == 0)
+		r = pthread_cond_clockwait(&p->all_gone, &p->count, CLOCK_MONOTONIC, &until);
+	r = p->n_threads > 0 ? -ETIMEDOUT : 0;
 	pthread_mutex_unlock(&p->count);
-	free(p);
+	if (r == 0)
+		free(p);
+	return r;
 }

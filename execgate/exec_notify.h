@@ -16,11 +16,15 @@ struct exec_notify;
 /**
  * Start serving.
  *
- * @param s  borrowed until exec_notify_join() returns
+ * @param s  borrowed until exec_notify_join() has returned 0
  */
 int exec_notify_start(struct exec_notify **out, struct exec_serve *s, struct err *e);
 
-/** Wait for the threads, which end when no process of the sandbox is left, and free. */
-void exec_notify_join(struct exec_notify *p);
+/**
+ * Wait for the threads, which end when no process of the sandbox is left, and free.
+ *
+ * @return 0, or -ETIMEDOUT: some still run, nothing is freed
+ */
+int exec_notify_join(struct exec_notify *p, unsigned timeout_ms);
 
 #endif

@@ -9,7 +9,6 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "execgate/exec_judge.h"
-#include "execgate/exec_notice.h"
 #include "execgate/exec_record.h"
 #include "execgate/exec_redact.h"
 #include "execgate/exec_verify.h"
@@ -56,7 +55,7 @@ static void deny(struct job *j)
 	if (j->argv) {
 		exec_notice_format(line, sizeof(line), j->argv, j->call.argc,
 				   j->record.judged ? j->judged.decision.rule : "", j->message);
-		exec_notice_send(j->call.tgid, line);
+		exec_notice_send(j->s->notices, j->call.tgid, j->call.start_ticks, line);
 	}
 	answer_error(j, EACCES);
 }

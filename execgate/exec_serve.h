@@ -11,6 +11,7 @@
 
 #include "common/gate.h"
 #include "execgate/exec_depth.h"
+#include "execgate/exec_notice.h"
 #include "execgate/exec_target.h"
 
 struct exec_serve {
@@ -18,6 +19,7 @@ struct exec_serve {
 	int listener;
 	struct exec_world world;
 	struct exec_depth *depth;
+	struct exec_notices *notices;
 };
 
 /** Thread-safe; returns when the exec has been answered and verified, or is held for approval. */

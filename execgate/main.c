@@ -82,9 +82,17 @@ static int set_up(struct gate *g, struct exec_serve *s, struct exec_root *root, 
 	s->world.root = root;
 	s->world.hash = exec_hash_new();
 	s->depth = exec_depth_new(agent, init);
-	if (!s->world.hash || !s->depth)
+	s->notices = exec_notices_new();
+	if (!s->world.hash || !s->depth || !s->notices)
 		return err_set(e, ENOMEM, "execgate");
 	return 0;
+}
+
+/* The sandbox is gone, so its threads here end too; one that does not keeps everything in use. */
+static void close_cleanly(struct gate *g, struct exec_notify *threads)
+{
+	if (exec_notify_join(threads, 500) == 0)
+		gate_close(g);
 }
 
 static int serve(struct gate *g, struct err *e)
@@ -111,7 +119,12 @@ static int serve(struct gate *g, struct err *e)
 	r = exec_notify_start(&threads, &s, e);
 	if (r == 0 && (r = gate_live(g, NULL, 0)) < 0)
 		err_set(e, -r, "report to the supervisor");
-	return r < 0 ? r : loop_run(loop);
+	if (r < 0)
+		return r;
+	r = loop_run(loop);
+	if (r == 0)
+		close_cleanly(g, threads);
+	return r;
 }
 
 int main(void)
@@ -128,6 +141,6 @@ int main(void)
 	r = serve(&g, &e);
 	if (r < 0)
 		gate_failed(&g, &e);
-	/* the other threads still use everything: the process ends with them, nothing is freed */
+	/* other threads may still use everything: the process ends with them, nothing is freed */
 	_exit(r == 0 ? 0 : 1);
 }

@@ -299,6 +299,7 @@ void rig_run(struct rig *r, int (*fn)(struct rig *r))
 	g->serve.world.root = &g->root;
 	g->serve.world.hash = exec_hash_new();
 	g->serve.depth = exec_depth_new(pid, getpid());
+	g->serve.notices = exec_notices_new();
 	if (exec_root_open(&g->root, root, &e) < 0 ||
 	    exec_alias_new(&g->serve.world.alias, &g->root, NULL, &e) < 0 ||
 	    exec_notify_start(&threads, &g->serve, &e) < 0 || write(sock[0], "g", 1) != 1)
@@ -306,7 +307,8 @@ void rig_run(struct rig *r, int (*fn)(struct rig *r))
 	drain(r, err[0]);
 	if (waitpid(pid, &r->status, 0) != pid)
 		abort();
-	exec_notify_join(threads);
+	if (exec_notify_join(threads, 60000) < 0)
+		abort();
 	close(sock[0]);
 	close(err[0]);
 	close(g->serve.listener);
@@ -314,6 +316,7 @@ void rig_run(struct rig *r, int (*fn)(struct rig *r))
 	exec_alias_free(g->serve.world.alias);
 	exec_hash_free(g->serve.world.hash);
 	exec_depth_free(g->serve.depth);
+	exec_notices_free(g->serve.notices);
 	free(g);
 }
 

@@ -1,9 +1,9 @@
 #!/bin/sh
 # A development job under `agentsh wrap --isolate --pack code-edit`, and what an agent must not do.
-# usage: run.sh [--agentsh PROGRAM] [--keep]
+# usage: run.sh [--agentsh PROGRAM] [--keep] [--full]
 #
 # Servers (nginx with git, a DNS), workspace, home and audit log are in one temporary directory,
-# which --keep leaves there. The exit status is 0 when every allowed thing worked, every
+# which --keep leaves there; --full shows all of the timeline. The exit status is 0 when every allowed thing worked, every
 # forbidden one was refused, and the log verifies.
 set -u
 umask 022
@@ -13,11 +13,13 @@ export PATH LC_ALL=C.UTF-8
 demo=$(cd "$(dirname "$0")" && pwd)
 agentsh=
 keep=
+full=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--agentsh) agentsh=${2:?--agentsh needs a program} && shift ;;
 	--keep) keep=1 ;;
-	*) sed -n '2,3s/^# //p' "$0" >&2 && exit 2 ;;
+	--full) full=1 ;;
+	*) sed -n 's/^# \(usage:\)/\1/p' "$0" >&2 && exit 2 ;;
 	esac
 	shift
 done
@@ -191,6 +193,17 @@ check_log() {
 	check "the log verifies" test "$verify_status" = 0
 }
 
+# All of the log with --full; else without its bulk, which is allowed work on files.
+timeline() {
+	if [ -n "$full" ]; then
+		cat "$tmp/events.txt"
+		return
+	fi
+	bulk='^[^ ]+ +fs +[a-z_]+ +(allow|-) '
+	grep -v -E "$bulk" "$tmp/events.txt" | cut -c 1-150
+	echo "... and $(grep -c -E "$bulk" "$tmp/events.txt") records of allowed work on files (--full shows them)"
+}
+
 posts() {
 	grep -c 'POST / ' "$tmp/access.log"
 }
@@ -210,9 +223,7 @@ wrap 2>&1 | tee "$tmp/transcript"
 
 title "What happened: agentsh audit cat"
 "$agentsh" audit cat >"$tmp/events.txt"
-head -n 400 "$tmp/events.txt"
-[ "$(wc -l <"$tmp/events.txt")" -le 400 ] ||
-	echo "... $(($(wc -l <"$tmp/events.txt") - 400)) more"
+timeline | sed "s|$project|PROJECT|g"
 "$agentsh" audit cat --json >"$tmp/events.json"
 
 title "Is the log whole: agentsh audit verify"

@@ -78,8 +78,14 @@ static int mount_here(struct fs_mount *out, const struct fs_setup_args *args, st
 	const struct option options[] = {
 		{"source", "agentsh"}, {"subtype", "agentsh"}, {"fd", fd},
 		{"rootmode", "40000"}, {"user_id", uid},       {"group_id", gid},
-		{"allow_other", NULL}, {"default_permissions", NULL},
+		{"default_permissions", NULL}, {"allow_other", NULL},
 	};
+	/*
+	 * With allow_other a mount of a child user namespace is closed to who is outside of it, and
+	 * execgate is: it must open what it judges. Without, whoever has the mount's ids may enter
+	 * (fuse_allow_current_process()); an ordinary user's sandbox has no other ids.
+	 */
+	size_t n_options = ARRAY_LEN(options) - (args->is_root ? 0 : 1);
 	int r;
 
 	if (dev < 0)
@@ -90,7 +96,7 @@ static int mount_here(struct fs_mount *out, const struct fs_setup_args *args, st
 	fs = fsopen("fuse", FSOPEN_CLOEXEC);
 	if (fs < 0)
 		return err_set(e, errno, "open a fuse file system");
-	r = configure(fs, options, ARRAY_LEN(options), e);
+	r = configure(fs, options, n_options, e);
 	if (r < 0)
 		return r;
 	out->mount = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);

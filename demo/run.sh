@@ -3,8 +3,8 @@
 # usage: run.sh [--agentsh PROGRAM] [--keep] [--full]
 #
 # Servers (nginx with git, a DNS), workspace, home and audit log are in one temporary directory,
-# which --keep leaves there; --full shows all of the timeline. The exit status is 0 when every allowed thing worked, every
-# forbidden one was refused, and the log verifies.
+# which --keep leaves there; --full shows all of the timeline. The exit status is 0 when every
+# allowed thing worked, every forbidden one was refused, and the log verifies.
 set -u
 umask 022
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -377,42 +377,24 @@ static int go_on(struct audit_log *l, const struct recovery *rc, const char *nam
 	return r < 0 && r != -ENOSPC ? err_set(e, -r, "audit segment %s", name) : 0;
 }
 
-/*
- * Read the last segment. A file whose header is not complete is the trace of a crash while it was
- * made: what it was to follow is still the last one. But a file with records in it stays.
- */
-static int read_last(struct audit_log *l, const struct audit_segment_list *list, size_t *at,
-		     struct recovery *rc, struct err *e)
-{
-	uint64_t from = rc->head_len && l->note->segment == list->v[*at].first ? l->note->offset : 0;
-	int r = audit_segment_read(&rc->seg, l->dir, list->v[*at].name, from);
-
-	if (r < 0)
-		return err_set(e, -r, "read %s", list->v[*at].name);
-	if (audit_segment_parse(&rc->seg) == 0 || *at == 0 ||
-	    audit_segment_resumes(&rc->seg, 0, list->v[*at].first))
-		return 0;
-	l->disk->remove(l->dir, list->v[*at].name);
-	audit_segment_free(&rc->seg);
-	r = audit_segment_read(&rc->seg, l->dir, list->v[--*at].name, 0);
-	return r < 0 ? err_set(e, -r, "read %s", list->v[*at].name) : 0;
-}
-
 static int recover(struct audit_log *l, const struct audit_state *s,
 		   const struct audit_segment_list *list, struct err *e)
 {
 	__attribute__((cleanup(recovery_free))) struct recovery rc = {0};
-	size_t at = list->n - 1;
+	const struct audit_segment_ref *last = &list->v[list->n - 1];
+	uint64_t from = 0;
 	int r;
 
 	load_head(l, s, &rc);
-	r = read_last(l, list, &at, &rc, e);
+	if (rc.head_len && l->note->segment == last->first)
+		from = l->note->offset;
+	r = audit_segment_read(&rc.seg, l->dir, last->name, from);
 	if (r < 0)
-		return r;
-	if (audit_segment_parse(&rc.seg) < 0 || rc.seg.first != list->v[at].first ||
+		return err_set(e, -r, "read %s", last->name);
+	if (audit_segment_parse(&rc.seg) < 0 || rc.seg.first != last->first ||
 	    memcmp(rc.seg.log_id, s->log_id, AUDIT_ID_LEN) != 0)
 		return err_say(e, EUCLEAN, "audit log: %s has a damaged or foreign header: " REMEDY,
-			       list->v[at].name);
+			       last->name);
 	r = resume_head(l, &rc, e);
 	if (r == 0)
 		r = resume_header(l, s, &rc, e);
@@ -420,7 +402,7 @@ static int recover(struct audit_log *l, const struct audit_state *s,
 		r = walk(l, &rc, e);
 	if (r >= 0)
 		r = check_against_state(l, s, e);
-	return r < 0 ? r : go_on(l, &rc, list->v[at].name, e);
+	return r < 0 ? r : go_on(l, &rc, last->name, e);
 }
 
 /* True while nothing of the first epoch is in the log: creation did not get that far. */
@@ -444,11 +426,16 @@ static int open_chain(struct audit_log *l, const char *escrow, struct err *e)
 	struct audit_segment_list list = {0};
 	struct audit_state s;
 	const char *reason = "init";
+	bool trimmed;
 	int r = audit_segment_list(&list, l->dir);
 
 	if (r < 0)
 		return err_set(e, -r, "list the audit directory");
+	/* a crash while a file was made: what it was to follow is still the last one */
+	trimmed = audit_segment_list_trim(&list, l->dir);
 	r = load_state(l, &s, list.n, escrow, e);
+	if (r == 0 && trimmed)
+		r = l->disk->remove(l->dir, list.v[list.n].name);
 	if (r == 0 && s.epoch == 0 && unborn(l, &list)) {
 		memcpy(l->chain->log_id, s.log_id, AUDIT_ID_LEN);
 		l->chain->next_id = 1;

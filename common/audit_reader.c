@@ -110,10 +110,7 @@ static int walk_segment(struct walk *w, int dir, const struct audit_segment_ref 
 	if (r < 0)
 		return err_set(w->e, -r, "read %s", ref->name);
 	if (audit_segment_parse(&seg) < 0)
-		/* the newest may be in the making */
-		return last && !audit_segment_resumes(&seg, 0, ref->first)
-			       ? 0
-			       : err_say(w->e, EBADMSG, "%s has a damaged header", ref->name);
+		return err_say(w->e, EBADMSG, "%s has a damaged header", ref->name);
 	adopt(w, &seg);
 	for (pos = seg.start; (r = audit_segment_frame(&seg, pos, &f)) == 1; pos += f.len) {
 		next = f.seq;
@@ -144,6 +141,7 @@ int audit_reader_each(const char *dir, audit_record_fn *fn, void *arg, struct er
 	r = audit_segment_list(&list, fd);
 	if (r < 0)
 		return err_set(e, -r, "audit log %s", dir);
+	audit_segment_list_trim(&list, fd);
 	if (list.n == 0)
 		r = err_say(e, ENOENT, "there is no audit log in %s yet", dir);
 	for (size_t i = 0; i < list.n && r == 0; i++)

@@ -138,7 +138,9 @@ int audit_segment_read(struct audit_segment *s, int dir, const char *name, uint6
 	data = malloc(len + 1);
 	if (!data)
 		return -ENOMEM;
-	if (from > HEAD_ROOM && from <= len) {
+	if (from > len)
+		from = from == AUDIT_SEGMENT_HEADER_ONLY ? len : 0;
+	if (from > HEAD_ROOM) {
 		n = read_at(fd, data, HEAD_ROOM, 0);
 		if (n < 0)
 			return (int)n;
@@ -228,4 +230,22 @@ bool audit_segment_resumes(const struct audit_segment *s, size_t pos, uint64_t s
 			return true;
 	}
 	return false;
+}
+
+bool audit_segment_list_trim(struct audit_segment_list *l, int dir)
+{
+	const struct audit_segment_ref *last = l->n ? &l->v[l->n - 1] : NULL;
+	struct audit_segment seg;
+	bool unfinished;
+
+	if (!last || audit_segment_read(&seg, dir, last->name, AUDIT_SEGMENT_HEADER_ONLY) < 0)
+		return false;
+	unfinished = audit_segment_parse(&seg) < 0;
+	audit_segment_free(&seg);
+	if (!unfinished || audit_segment_read(&seg, dir, last->name, 0) < 0)
+		return false;
+	unfinished = !audit_segment_resumes(&seg, 0, last->first);
+	audit_segment_free(&seg);
+	l->n -= unfinished;
+	return unfinished;
 }

@@ -40,6 +40,13 @@ struct audit_segment_list {
 int audit_segment_list(struct audit_segment_list *out, int dir);
 void audit_segment_list_free(struct audit_segment_list *l);
 
+/**
+ * Leave a last file out that was only being made: no complete header, and no record in it.
+ *
+ * @return true when one was left out; its name is then at v[n]
+ */
+bool audit_segment_list_trim(struct audit_segment_list *l, int dir);
+
 /** A segment's bytes in memory, as they were when it was read. */
 struct audit_segment {
 	uint8_t *data; /**< owned */
@@ -50,6 +57,8 @@ struct audit_segment {
 	size_t note_len;
 	size_t start; /**< where the frames begin */
 };
+
+#define AUDIT_SEGMENT_HEADER_ONLY UINT64_MAX
 
 /**
  * Read the file.

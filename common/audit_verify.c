@@ -46,17 +46,6 @@ void audit_verify_notice(struct audit_verify *v, bool incomplete, const char *fm
 
 /* ---- segments ---- */
 
-/* A header in the making is no fault at the end of the log, and holds no records. */
-static int bad_header(struct audit_verify *v, const struct audit_segment *seg,
-		      const struct audit_segment_ref *ref, bool last)
-{
-	if (!last || audit_segment_resumes(seg, 0, ref->first))
-		return audit_verify_fault(v, AUDIT_FAULT_SEGMENT, "the segment's header is damaged");
-	if (!v->rep->live)
-		audit_verify_notice(v, true, "%s was being made when the writer died", ref->name);
-	return 1;
-}
-
 static int check_header(struct audit_verify *v, const struct audit_segment *seg,
 			const struct audit_segment_ref *ref)
 {
@@ -126,7 +115,7 @@ static int one_segment(struct audit_verify *v, const struct audit_segment_ref *r
 	v->offset = 0;
 	v->segment = ref->first;
 	if (audit_segment_parse(&seg) < 0)
-		return bad_header(v, &seg, ref, last);
+		return audit_verify_fault(v, AUDIT_FAULT_SEGMENT, "the segment's header is damaged");
 	r = check_header(v, &seg, ref);
 	free(steal_ptr(&v->seal));
 	v->offset = seg.start;
@@ -150,6 +139,9 @@ static int all_segments(struct audit_verify *v)
 
 	if (r < 0)
 		return err_set(v->e, -r, "list %s", v->conf->dir);
+	if (audit_segment_list_trim(&list, v->dir) && !v->rep->live)
+		audit_verify_notice(v, true, "%s was being made when the writer died",
+				    list.v[list.n].name);
 	if (list.n == 0 && v->has_state && v->state.epoch == 0)
 		audit_verify_notice(v, true, "the log was being created when the writer died");
 	else if (list.n == 0 && v->has_state)

@@ -1,1 +1,11 @@
-# Unit tests, listed here.
+# Unit tests of the audit chain.
+AUDIT_TESTS = %D%/test_cbor %D%/test_merkle %D%/test_audit_crash
+check_PROGRAMS += $(AUDIT_TESTS)
+TESTS += $(AUDIT_TESTS)
+EXTRA_DIST += %D%/audit_fixture.h
+%C%_test_cbor_SOURCES = %D%/test_cbor.c
+%C%_test_cbor_LDADD = $(UNIT_LIBS)
+%C%_test_merkle_SOURCES = %D%/test_merkle.c
+%C%_test_merkle_LDADD = $(UNIT_LIBS)
+%C%_test_audit_crash_SOURCES = %D%/test_audit_crash.c
+%C%_test_audit_crash_LDADD = $(UNIT_LIBS)

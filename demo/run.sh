@@ -44,6 +44,8 @@ done
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/agentsh-demo.XXXXXX") || exit 1
 tmp=$(cd "$tmp" && pwd -P)
+port=
+dns_port=
 . "$demo/servers.sh"
 
 finish() {

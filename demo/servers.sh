@@ -1,5 +1,6 @@
 # The demo's servers, for run.sh to source: a CA, a DNS, nginx with git http-backend; everything in
 # $tmp, on 127.0.0.1, with ports above 1024, started by whoever runs the demo. Sets port, dns_port.
+# shellcheck shell=sh disable=SC2154,SC2034
 
 server_pids=
 

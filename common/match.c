@@ -255,6 +255,7 @@ struct walk {
 	const char *star_p, *star_t; /* after the latest `*`, and where it began to match */
 	const char *deep_p, *deep_t; /* the same for `**` */
 	bool deep_is_dirs;	     /* goes on at component boundaries only */
+	char deep_first;	     /* which such a component must begin with, or 0 */
 	bool at_start;
 };
 
@@ -271,11 +272,13 @@ static bool walk_back(struct walk *w)
 	if (!w->deep_p || !*w->deep_t)
 		return false;
 	if (w->deep_is_dirs) {
-		const char *slash = strchr(w->deep_t, '/');
+		do {
+			const char *slash = strchr(w->deep_t, '/');
 
-		if (!slash)
-			return false;
-		w->deep_t = slash + 1;
+			if (!slash)
+				return false;
+			w->deep_t = slash + 1;
+		} while (w->deep_first && *w->deep_t != w->deep_first);
 	} else {
 		w->deep_t++;
 	}
@@ -285,13 +288,24 @@ static bool walk_back(struct walk *w)
 	return true;
 }
 
+static bool is_special(char c)
+{
+	return c == '*' || c == '?' || c == '[' || c == '\\' || c == '\0';
+}
+
 static int glob_walk(const char *pattern, const char *text, const struct syntax *syntax)
 {
 	struct walk w = {.syntax = syntax, .p = pattern, .t = text, .at_start = true};
 
 	for (unsigned steps = 0; steps < 4096; steps++) {
-		struct token t = token_next(w.p, w.at_start);
+		struct token t;
 
+		/* most of a pattern is itself */
+		while (*w.p == *w.t && !is_special(*w.p)) {
+			w.at_start = *w.p++ == '/';
+			w.t++;
+		}
+		t = token_next(w.p, w.at_start);
 		if (t.kind == TOKEN_STAR) {
 			w.star_p = w.p += t.len;
 			w.star_t = w.t;
@@ -300,6 +314,7 @@ static int glob_walk(const char *pattern, const char *text, const struct syntax 
 			w.deep_p = w.p += t.len;
 			w.deep_t = w.t;
 			w.deep_is_dirs = w.at_start = t.kind == TOKEN_DIRS;
+			w.deep_first = is_special(*w.p) ? '\0' : *w.p;
 			w.star_p = NULL;
 			if (t.kind == TOKEN_DEEP && !*w.p)
 				return WALK_YES;

@@ -194,6 +194,22 @@ static void glob_split(const char *pattern, const char **rest, const char **tail
 		*rest = *tail = p;
 }
 
+/* "**" + "/xy...": a component that begins with xy must be there. A short one ends with a slash or 0. */
+static uint32_t needed_bit(const char *rest)
+{
+	unsigned char first, second;
+
+	if (strncmp(rest, "**/", 3) != 0)
+		return 64;
+	first = (unsigned char)rest[3];
+	if (!first || strchr("*?[\\/", first))
+		return 64;
+	second = (unsigned char)rest[4];
+	if (second && strchr("*?[\\", second))
+		return 64;
+	return policy_component_bit(first, second == '/' ? 0 : second);
+}
+
 static int glob_add(void *arg, const char *pattern)
 {
 	struct globs *gs = arg;
@@ -212,6 +228,7 @@ static int glob_add(void *arg, const char *pattern)
 	g.prefix_len = (uint32_t)n;
 	if (*tail == '/' && tail - rest == 2 && rest[0] == '*' && rest[1] == '*')
 		tail++; /* of a whole component ** the slash belongs to it */
+	g.need = needed_bit(rest);
 	n = unescape(buf, tail, tail + strlen(tail));
 	g.tail = n ? add_bytes(gs->b, buf, n) : 0;
 	g.tail_len = (uint32_t)n;
@@ -249,6 +266,7 @@ void policy_build_globs(struct builder *b, struct image_rule *rule, const struct
 {
 	struct globs gs = {b, NULL, 0, 0};
 	autofree struct image_glob *owner = NULL;
+	uint64_t need = 0;
 
 	for (size_t i = 0; list && i < list->n && !b->failed; i++) {
 		const struct policy_node *item = list->items[i];
@@ -263,6 +281,10 @@ void policy_build_globs(struct builder *b, struct image_rule *rule, const struct
 		return;
 	rule->prefix = gs.items[0].prefix;
 	rule->prefix_len = common_prefix(&gs);
+	for (size_t i = 0; i < gs.n; i++)
+		need |= gs.items[i].need < 64 ? 1ull << gs.items[i].need : UINT64_MAX;
+	rule->need_low = (uint32_t)need;
+	rule->need_high = (uint32_t)(need >> 32);
 	rule->globs = policy_build_table(b, gs.items, gs.n, sizeof(*gs.items));
 }
 

@@ -12,13 +12,15 @@
 
 /* ---- globs and names ---- */
 
+/* The first known bytes of the prefix have been compared already. */
 static bool glob_match(const struct policy *p, const struct image_glob *g, const char *path,
-		       size_t len)
+		       size_t len, uint32_t known)
 {
-	const char *rest = path + g->prefix_len;
+	const char *tail = path + len - g->tail_len;
 
 	if (len < (size_t)g->prefix_len + g->tail_len ||
-	    memcmp(path, policy_str(p, g->prefix), g->prefix_len) != 0)
+	    (g->prefix_len > known && memcmp(path + known, policy_str(p, g->prefix) + known,
+					     g->prefix_len - known) != 0))
 		return false;
 	switch ((enum image_glob_kind)g->kind) {
 	case GLOB_LITERAL:
@@ -26,25 +28,26 @@ static bool glob_match(const struct policy *p, const struct image_glob *g, const
 	case GLOB_BELOW:
 		return len > g->prefix_len || g->prefix_len <= 1;
 	case GLOB_BASE:
-		return path[len - g->tail_len - 1] == '/' &&
-		       memcmp(path + len - g->tail_len, policy_str(p, g->tail), g->tail_len) == 0;
+		return tail[-1] == '/' && memcmp(tail, policy_str(p, g->tail), g->tail_len) == 0;
 	case GLOB_GENERAL:
-		return memcmp(path + len - g->tail_len, policy_str(p, g->tail), g->tail_len) == 0 &&
-		       match_path_plain(policy_str(p, g->rest), rest);
+		return memcmp(tail, policy_str(p, g->tail), g->tail_len) == 0 &&
+		       match_path_plain(policy_str(p, g->rest), path + g->prefix_len);
 	}
 	return false;
 }
 
 bool policy_eval_globs(const struct policy *p, const struct image_rule *rule, const char *path,
-		       size_t len)
+		       size_t len, uint64_t bits)
 {
 	const struct image_glob *g = policy_at(p, rule->globs);
+	uint64_t need = (uint64_t)rule->need_high << 32 | rule->need_low;
 
-	if (len < rule->prefix_len ||
+	if (!(bits & need) || len < rule->prefix_len ||
 	    memcmp(path, policy_str(p, rule->prefix), rule->prefix_len) != 0)
 		return false;
 	for (uint32_t i = 0; i < rule->globs.n; i++)
-		if (glob_match(p, &g[i], path, len))
+		if ((g[i].need == 64 || bits & 1ull << g[i].need) &&
+		    glob_match(p, &g[i], path, len, rule->prefix_len))
 			return true;
 	return false;
 }
@@ -66,7 +69,7 @@ static bool file_matches(struct policy_eval *ev, const struct image_rule *rule)
 		return false;
 	}
 	ev->why = "no path of it matches";
-	return policy_eval_globs(ev->p, rule, ev->r->file.path, ev->len);
+	return policy_eval_globs(ev->p, rule, ev->r->file.path, ev->len, ev->bits);
 }
 
 static bool unix_matches(struct policy_eval *ev, const struct image_rule *rule)
@@ -76,7 +79,8 @@ static bool unix_matches(struct policy_eval *ev, const struct image_rule *rule)
 		return false;
 	}
 	ev->why = "no path of it matches";
-	return policy_eval_globs(ev->p, rule, ev->r->unix_socket.path, ev->len);
+	return policy_eval_globs(ev->p, rule, ev->r->unix_socket.path, ev->len,
+				 ev->bits);
 }
 
 static bool signal_matches(struct policy_eval *ev, const struct image_rule *rule)
@@ -106,15 +110,19 @@ static bool (*const matchers[POLICY_KINDS])(struct policy_eval *, const struct i
 /* ---- requests that cannot be judged ---- */
 
 /* Absolute, and without the spellings that a rule could not have meant. */
-static bool path_is_canonical(const char *path, size_t *len)
+static bool path_is_canonical(const char *path, size_t *len, uint64_t *bits)
 {
 	const char *p = path;
 
 	if (!p || *p != '/')
 		return false;
-	for (; *p; p++) {
+	for (*bits = 0; *p; p++) {
+		unsigned char second;
+
 		if (*p != '/')
 			continue;
+		second = p[1] && p[2] != '/' ? (unsigned char)p[2] : 0;
+		*bits |= 1ull << policy_component_bit((unsigned char)p[1], second);
 		if (p[1] == '/' || (p[1] == '.' && (p[2] == '\0' || p[2] == '/' ||
 						    (p[2] == '.' && (p[3] == '\0' || p[3] == '/')))))
 			return false;
@@ -138,9 +146,9 @@ static bool request_is_sound(struct policy_eval *ev)
 	switch (r->kind) {
 	case POLICY_FILE:
 		return (unsigned)r->file.op < FILE_OPS &&
-		       path_is_canonical(r->file.path, &ev->len);
+		       path_is_canonical(r->file.path, &ev->len, &ev->bits);
 	case POLICY_COMMAND:
-		return path_is_canonical(r->command.exe, &ev->len) && r->command.invoked &&
+		return path_is_canonical(r->command.exe, &ev->len, &ev->bits) && r->command.invoked &&
 		       (r->command.argc == 0 || r->command.argv);
 	case POLICY_NETWORK:
 		if (r->network.addr.family != 0 && r->network.addr.family != 4 &&
@@ -153,8 +161,9 @@ static bool request_is_sound(struct policy_eval *ev)
 		if ((unsigned)r->unix_socket.op >= UNIX_OPS || !r->unix_socket.path)
 			return false;
 		ev->len = strlen(r->unix_socket.path);
+		ev->bits = UINT64_MAX;
 		return r->unix_socket.path[0] == '@' ||
-		       path_is_canonical(r->unix_socket.path, &ev->len);
+		       path_is_canonical(r->unix_socket.path, &ev->len, &ev->bits);
 	case POLICY_SIGNAL:
 		return r->signal.signo >= 1 && r->signal.signo <= 64;
 	case POLICY_ENV:

@@ -59,13 +59,14 @@ static bool any_path(const struct policy_eval *ev, const struct image_rule *rule
 
 	if (!rule->globs.n)
 		return false;
-	found = policy_eval_globs(ev->p, rule, r->command.exe, ev->len) ||
-		policy_eval_globs(ev->p, rule, r->command.invoked, strlen(r->command.invoked));
+	found = policy_eval_globs(ev->p, rule, r->command.exe, ev->len, ev->bits) ||
+		policy_eval_globs(ev->p, rule, r->command.invoked, strlen(r->command.invoked),
+				  UINT64_MAX);
 	if (rule->verdict == VERDICT_ALLOW)
 		return found;
 	for (size_t i = 0; !found && i < r->command.n_aliases; i++)
 		found = policy_eval_globs(ev->p, rule, r->command.aliases[i],
-					  strlen(r->command.aliases[i]));
+					  strlen(r->command.aliases[i]), UINT64_MAX);
 	return found;
 }
 

@@ -80,7 +80,8 @@ static bool http_matches(struct policy_eval *ev, const struct image_rule *rule)
 	if (!method_matches(ev, rule))
 		return false;
 	ev->why = "the URL path is none of its paths";
-	return !rule->globs.n || policy_eval_globs(ev->p, rule, path, strlen(path));
+	return !rule->globs.n ||
+	       policy_eval_globs(ev->p, rule, path, strlen(path), UINT64_MAX);
 }
 
 bool policy_eval_network(struct policy_eval *ev, const struct image_rule *rule)

@@ -203,7 +203,17 @@ struct image_glob {
 	uint32_t rest;	     /* pattern after the prefix */
 	uint32_t tail;	     /* literal after the last wildcard */
 	uint32_t tail_len;
+	uint32_t need;	     /* policy_component_bit() of a component that must be there, or 64 */
 };
+
+/*
+ * Components of a path are summed up in a set of 64 bits by their first two bytes; a pattern like
+ * "**" + "/.git/x" needs one of them, so most patterns are ruled out by one test.
+ */
+static inline uint32_t policy_component_bit(unsigned char first, unsigned char second)
+{
+	return (first * 37u + second * 11u) & 63;
+}
 
 struct image_cidr {
 	uint8_t family, bits, unused[2];
@@ -221,6 +231,7 @@ struct image_rule {
 	uint32_t min, max; /* command: depth; signal: pids */
 	uint32_t signals_low, signals_high;
 	uint32_t prefix, prefix_len;   /* common to all globs */
+	uint32_t need_low, need_high;  /* a path must have one of these components' bits */
 	struct image_span globs;       /* image_glob: paths */
 	struct image_span names;       /* strings: bare commands, domains, a comm pattern */
 	struct image_span methods;     /* strings */
@@ -348,13 +359,18 @@ struct policy_eval {
 	bool untrusted;	   /* some allow rule was left out because the program's place is writable */
 	bool limit;	   /* a regular expression of the rule at hand exceeded its limit */
 	size_t len;	   /* of the path of the request */
+	uint64_t bits;	   /* policy_component_bit() of its components */
 	char addr[48];	   /* text of the address of a network request */
 	const char *http_rule; /* the first rule that only an unknown method or path kept out */
 };
 
-/** Does a path match any glob of the rule? A rule without globs matches nothing. */
+/**
+ * Does a path match any glob of the rule? A rule without globs matches nothing.
+ *
+ * @param bits  of the path's components, or UINT64_MAX
+ */
 bool policy_eval_globs(const struct policy *p, const struct image_rule *rule, const char *path,
-		       size_t len);
+		       size_t len, uint64_t bits);
 /** Does a string match any of the name globs? */
 bool policy_eval_names(const struct policy *p, struct image_span names, const char *name);
 

@@ -11,6 +11,7 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/plan_roots.c \
 	%D%/sandbox.c %D%/sandbox.h %D%/sandbox_i.h \
 	%D%/sandbox_agent_setup.c \
+	%D%/sandbox_fence.c \
 	%D%/sandbox_ids.c \
 	%D%/sandbox_init.c \
 	%D%/sandbox_init_setup.c \

@@ -139,6 +139,8 @@ static int become_agent(const struct sandbox_args *args, struct err *e)
 		return err_set(e, errno, "enter the directory %s inside the sandbox", args->cwd);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(e, errno, "set no_new_privs");
+	if (sandbox_fence(e) < 0)
+		return -e->code;
 	/* a parent's death is pid 1's, and ends the namespace; an inherited wish means nothing */
 	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	reset_signals(args->ignored);

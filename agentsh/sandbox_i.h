@@ -64,6 +64,12 @@ int sandbox_init_hide(struct err *e);
 int sandbox_agent_fork(struct sandbox_agent *out, const struct sandbox_args *args,
 		       const void *filter, size_t filter_len, struct err *e);
 
+/**
+ * Files that the agent did not open itself, its standard descriptors, cannot be opened anew for
+ * more than they are: /proc/self/fd/0 of a file that was opened for reading is not writable.
+ */
+int sandbox_fence(struct err *e);
+
 /** execve() of the command along PATH of its environment. @return errno, if it returns at all */
 int sandbox_agent_exec(char *const *argv, char *const *envp);
 

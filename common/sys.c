@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
+#include <linux/landlock.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -83,6 +84,30 @@ int sys_trace_continue(pid_t tid, int signo)
 int sys_trace_leave(pid_t tid, int signo)
 {
 	return (int)ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signo);
+}
+
+int sys_landlock_abi(void)
+{
+	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+int sys_landlock_create(uint64_t handled)
+{
+	struct landlock_ruleset_attr attr = {.handled_access_fs = handled};
+
+	return (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+}
+
+int sys_landlock_allow(int ruleset, int fd, uint64_t rights)
+{
+	struct landlock_path_beneath_attr attr = {.allowed_access = rights, .parent_fd = fd};
+
+	return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0);
+}
+
+int sys_landlock_restrict(int ruleset)
+{
+	return (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
 }
 
 int sys_set_signal(int signo, bool ignore)

@@ -47,6 +47,15 @@ int sys_trace_continue(pid_t tid, int signo);
 /** PTRACE_DETACH of a stopped thread. @param signo  delivered to it; 0: none */
 int sys_trace_leave(pid_t tid, int signo);
 
+/** Landlock: version of the interface. @return -1 and errno where there is none */
+int sys_landlock_abi(void);
+/** A ruleset for these LANDLOCK_ACCESS_FS_* rights. @return descriptor */
+int sys_landlock_create(uint64_t handled);
+/** Grant rights on a file, or on a directory and everything below it. */
+int sys_landlock_allow(int ruleset, int fd, uint64_t rights);
+/** The calling thread and its future children. */
+int sys_landlock_restrict(int ruleset);
+
 /** Default action or SIG_IGN, also for the two signals that the C library keeps to itself. */
 int sys_set_signal(int signo, bool ignore);
 

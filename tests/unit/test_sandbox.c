@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/ipc.h"
+#include "common/sys.h"
 #include "tests/unit/sandbox_fixture.h"
 #include "tests/unit/unit.h"
 
@@ -484,7 +486,45 @@ static void test_ignored(void)
 	signal(SIGPIPE, SIG_DFL);
 }
 
+/* A file of the host as standard input or output is what it was opened for, and no more. */
+static void test_fence(void)
+{
+	char name[] = "/var/tmp/test_sandbox.XXXXXX", text[16] = "";
+	int file = mkstemp(name), in = open(name, O_RDONLY), saved[2];
+	bool has_landlock = sys_landlock_abi() >= 3;
+
+	CU_ASSERT_FATAL(file >= 0 && in >= 0);
+	CU_ASSERT_EQUAL(write(file, "content", 7), 7);
+	saved[0] = fcntl(0, F_DUPFD_CLOEXEC, 10);
+	dup2(in, 0);
+	if (has_landlock) {
+		CU_ASSERT(shell("echo x >/proc/self/fd/0") != 0);
+		CU_ASSERT(shell("echo x >>/dev/stdin") != 0);
+		CU_ASSERT(shell("truncate -s 0 /dev/stdin") != 0);
+	}
+	check_script("test $(cat) = content && test $(cat /dev/stdin) = content");
+	dup2(saved[0], 0);
+	CU_ASSERT_EQUAL(pread(file, text, sizeof(text), 0), 7);
+	/* standard output may be opened anew: programs write to /dev/stdout */
+	saved[1] = fcntl(1, F_DUPFD_CLOEXEC, 10);
+	fflush(stdout);
+	dup2(file, 1);
+	CU_ASSERT_EQUAL(shell("echo more >>/dev/stdout"), 0);
+	dup2(saved[1], 1);
+	CU_ASSERT_EQUAL(pread(file, text, sizeof(text), 0), 12);
+	/* nothing else is in the way: renames between directories, links, own descriptors */
+	check_script("cd /tmp && mkdir a b && echo x >a/f && mv a/f b/g && ln b/g a/h && "
+		     "exec 5<b/g && echo y >>/proc/self/fd/5 && grep -q y a/h && "
+		     "truncate -s 1 a/h && echo z | tee /dev/stderr 2>/dev/null");
+	for (int i = 0; i < 2; i++)
+		close(saved[i]);
+	close(file);
+	close(in);
+	unlink(name);
+}
+
 static const struct unit_case cases[] = {
+	{"standard descriptors", test_fence},
 	{"ignored signals", test_ignored},
 	{"many runs", test_many},
 	{"governed trees", test_governed},

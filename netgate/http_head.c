@@ -265,6 +265,8 @@ static int parse_request_line(struct http_head *h, struct text line)
 	memcpy(h->method, line.p, n);
 	h->method[n] = '\0';
 	rest = (struct text){sp + 1, line.len - n - 1};
+	if (strcmp(h->method, "PRI") == 0)
+		return bad(h, "HTTP/2 without TLS is not passed on");
 	if (rest.len < 10 || memcmp(rest.p + rest.len - 9, " HTTP/1.", 8) != 0)
 		return bad(h, "the request line does not end in HTTP/1.0 or HTTP/1.1");
 	if (rest.p[rest.len - 1] != '0' && rest.p[rest.len - 1] != '1')

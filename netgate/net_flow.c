@@ -12,8 +12,8 @@
 #include "netgate/net_addr.h"
 
 #define FLOWS_MAX 4096u
-#define FDS_PER_FLOW 2u
-#define FDS_KEPT 128u /* for DNS, netlink, pipes and the like */
+#define FDS_PER_FLOW 6u /* two sockets and a pipe each way */
+#define FDS_KEPT 128u /* for DNS, netlink and the like */
 #define ACCEPTS_PER_WAKE 64u
 #define SILENCE_MS 300u
 #define SLOW_MS 5000u

@@ -201,6 +201,7 @@ static bool parse_target(struct net_flow *f, struct policy_addr *addr)
 static void record_and_dial(struct net_flow *f, const char *decision)
 {
 	struct net_facts facts;
+	int r;
 
 	if (!f->addrs.n) {
 		deny(f, "name_not_resolved", "the name has no address");
@@ -209,11 +210,12 @@ static void record_and_dial(struct net_flow *f, const char *decision)
 	}
 	f->addr = f->addrs.v[0];
 	net_flow_facts(&facts, f);
-	if (net_record_decision(f->net, "connect", decision, &f->ruling, &facts, &f->approval) < 0) {
+	r = net_record_decision(f->net, "connect", decision, &f->ruling, &facts, &f->approval);
+	if (r < 0) {
 		net_flow_reset(f, EIO);
 		return;
 	}
-	f->recorded = true;
+	f->recorded = r != NET_RECORD_LEFT_OUT;
 	net_flow_dial(f);
 }
 
@@ -367,8 +369,10 @@ void net_flow_decide(struct net_flow *f)
 	}
 	f->host = f->name;
 	if (f->name || (f->said[0] && literal_is_denied(f))) {
-		if (!f->name)
-			f->host = f->said;
+		if (!f->name) {
+			memcpy(f->claimed, f->said, sizeof(f->claimed));
+			f->host = f->claimed;
+		}
 		resolve(f);
 		return;
 	}

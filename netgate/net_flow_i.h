@@ -93,7 +93,8 @@ struct net_flow {
 	struct policy_addr addr; /**< dialled, or about to be */
 
 	/* decision */
-	const char *host; /**< the name that was judged; NULL: the literal */
+	const char *host; /**< the name that was judged: f->name or f->claimed; NULL: the literal */
+	char claimed[NET_NAME_SIZE]; /**< the name that proved to own the literal dst */
 	struct policy_addr judged;
 	struct net_ruling ruling;
 	struct net_approval approval;

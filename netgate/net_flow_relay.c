@@ -16,6 +16,7 @@
 #define ROUNDS 8 /* of up to 64 KiB a direction before other connections get their turn */
 #define SPLICE_AFTER (1u << 20)
 #define PIPE_SIZE (512 << 10)
+#define PIPE_WORTH_IT (64 << 10)
 #define SPLICE_MAX (1u << 20)
 
 enum moved { MOVED_SOME, MOVED_BLOCKED, MOVED_REFUSED };
@@ -55,8 +56,14 @@ static void try_pipe(const struct net_flow *f, struct flow_half *h)
 		h->no_pipe = true;
 		return;
 	}
-	/* over the user's pipe quota it keeps the default size, which works as well */
+	/* over the user's pipe quota (pipe(7)) pipes come smaller: too small ones are no gain */
 	fcntl(h->pipe[1], F_SETPIPE_SZ, PIPE_SIZE);
+	if (fcntl(h->pipe[1], F_GETPIPE_SZ) < PIPE_WORTH_IT) {
+		close(h->pipe[0]);
+		close(h->pipe[1]);
+		h->pipe[0] = h->pipe[1] = -1;
+		h->no_pipe = true;
+	}
 }
 
 /* ---- one direction ---- */
@@ -95,8 +102,11 @@ static enum moved flush(struct flow_half *h, int to)
 		h->len -= (size_t)n;
 		h->total += (uint64_t)n;
 	}
-	if (!h->len)
+	if (!h->len && h->buf) { /* an idle connection keeps no buffer */
+		free(h->buf);
+		h->buf = NULL;
 		h->start = 0;
+	}
 	return MOVED_SOME;
 }
 

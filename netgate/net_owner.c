@@ -16,7 +16,7 @@
 #include "common/str.h"
 
 #define PIDS_MAX 1024u /* processes looked at for one socket */
-#define FDS_MAX 1024u  /* descriptors looked at in one process */
+#define FDS_MAX 4096u  /* descriptors looked at in one process */
 
 static void auto_closedir(DIR **d)
 {

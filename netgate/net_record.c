@@ -44,6 +44,25 @@ static bool is_denial(const char *decision)
 	return strcmp(decision, "deny") == 0;
 }
 
+/* What the policy's audit settings and the rule's "log" ask for. */
+static bool is_wanted(const struct net *n, const char *decision, const struct decision *d)
+{
+	const struct policy_audit *conf = &n->gate->audit_conf;
+
+	if (is_denial(decision))
+		return conf->log_denied && d->log != POLICY_LOG_NONE;
+	return d->verdict != VERDICT_ALLOW || (conf->log_allowed && d->log != POLICY_LOG_NONE);
+}
+
+/* The policy may ask for requests on disk; by itself only what opens a connection waits for that. */
+static enum audit_durability durability(const struct net *n, const char *op, const char *decision)
+{
+	if (strcmp(op, "connect") != 0 && n->gate->audit_conf.net == DURABLE_DEFAULT &&
+	    !is_denial(decision))
+		return AUDIT_RING;
+	return gate_durability(n->gate, is_denial(decision), false);
+}
+
 /* ip is the caller's buffer: the fields borrow it */
 static void add_facts(struct fields *f, const struct net_facts *x, char *ip)
 {
@@ -73,9 +92,11 @@ int net_record_decision(const struct net *n, const char *op, const char *decisio
 		.verdict = r->d.verdict,
 		.rule = r->d.rule ? r->d.rule : "",
 		.message = r->message,
-		.durability = gate_durability(n->gate, is_denial(decision), false),
+		.durability = durability(n, op, decision),
 	};
 
+	if (!is_wanted(n, decision, &r->d))
+		return NET_RECORD_LEFT_OUT;
 	add_facts(&f, x, ip);
 	add_str(&f, "reason", r->reason);
 	if (approval && approval->approver[0]) {
@@ -116,6 +137,8 @@ int net_record_dns(const struct net *n, const char *decision, const struct net_r
 		.durability = AUDIT_RING,
 	};
 
+	if (!is_wanted(n, decision, &r->d))
+		return NET_RECORD_LEFT_OUT;
 	add_str(&f, "proto", "dns");
 	add_str(&f, "host", name);
 	add_str(&f, "qtype", type);

@@ -2,6 +2,8 @@
  * net_record.h - the audit records of netgate (the event view, gate "net")
  *
  * Every function returns 0 or a negative errno; then what was to be recorded must not happen.
+ * NET_RECORD_LEFT_OUT says that the policy (audit.log_allowed, audit.log_denied, a rule's log: none)
+ * wants no such record.
  */
 #ifndef NETGATE_NET_RECORD_H
 #define NETGATE_NET_RECORD_H
@@ -10,6 +12,8 @@
 
 #include "netgate/net.h"
 #include "netgate/net_judge.h"
+
+#define NET_RECORD_LEFT_OUT 1
 
 /** What is known of a connection; strings are borrowed, "" or NULL when unknown. */
 struct net_facts {

@@ -308,5 +308,7 @@ int main(int argc, char **argv)
 	status = run(&r);
 	if (audit_session_end(r.audit, &e) < 0)
 		fprintf(stderr, "rig: %s\n", e.text);
+	audit_session_free(r.audit);
+	policy_free(r.p);
 	return status;
 }

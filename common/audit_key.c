@@ -252,7 +252,7 @@ int audit_pub_parse(uint8_t log_id[AUDIT_ID_LEN], uint8_t pub[AUDIT_KEY_LEN], co
 	    EVP_DecodeBlock(typed, (const unsigned char *)key, 44) != 33)
 		return -EBADMSG;
 	memcpy(pub, typed + 1, AUDIT_KEY_LEN);
-	if (audit_pub_format(again, log_id, pub) < 0 || strcmp(again, copy) != 0)
+	if (audit_pub_format(again, log_id, pub) != (int)len || memcmp(again, copy, len) != 0)
 		return -EBADMSG;
 	return 0;
 }

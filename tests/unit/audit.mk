@@ -1,5 +1,5 @@
 # Unit tests of the audit chain.
-AUDIT_TESTS = %D%/test_cbor %D%/test_merkle %D%/test_audit_crash
+AUDIT_TESTS = %D%/test_cbor %D%/test_merkle %D%/test_audit_crash %D%/test_audit_tamper
 check_PROGRAMS += $(AUDIT_TESTS)
 TESTS += $(AUDIT_TESTS)
 EXTRA_DIST += %D%/audit_fixture.h
@@ -9,3 +9,5 @@ EXTRA_DIST += %D%/audit_fixture.h
 %C%_test_merkle_LDADD = $(UNIT_LIBS)
 %C%_test_audit_crash_SOURCES = %D%/test_audit_crash.c
 %C%_test_audit_crash_LDADD = $(UNIT_LIBS)
+%C%_test_audit_tamper_SOURCES = %D%/test_audit_tamper.c
+%C%_test_audit_tamper_LDADD = $(UNIT_LIBS)

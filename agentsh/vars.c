@@ -85,6 +85,17 @@ static void see_root(char *root, const struct vars *v)
 	path_normalize(root, PATH_MAX, joined);
 }
 
+/* A place that is not one person's: rules about ~ must not take it from everybody. */
+static bool is_shared(const char *dir)
+{
+	static const char *const shared[] = {"/", "/tmp", "/var/tmp", "/dev/shm"};
+
+	for (size_t i = 0; i < ARRAY_LEN(shared); i++)
+		if (strcmp(dir, shared[i]) == 0)
+			return true;
+	return false;
+}
+
 static void find_home(struct vars *v)
 {
 	const char *home = getenv("HOME");
@@ -96,7 +107,9 @@ static void find_home(struct vars *v)
 		home = pw->pw_dir;
 	if (home)
 		real = realpath(home, NULL);
-	if (real && strlen(real) < sizeof(v->home) && strcmp(real, "/") != 0)
+	if ((real && is_shared(real)) || (home && is_shared(home)))
+		snprintf(v->home, sizeof(v->home), "/nonexistent");
+	else if (real && strlen(real) < sizeof(v->home))
 		snprintf(v->home, sizeof(v->home), "%s", real);
 	else if (home && home[0] == '/' && strlen(home) < sizeof(v->home))
 		path_normalize(v->home, sizeof(v->home), home);

@@ -64,7 +64,8 @@ static int digest_part(struct exec_part *p, const struct exec_world *w)
 
 /*
  * An ELF of the sandbox's own making may name any program as its loader: it then answers to that
- * program's names as well.
+ * program's names as well. The system's loader itself is what every program names, and runs this
+ * one; rules about starting programs through it are not about that.
  */
 static int add_loader_names(struct exec_target *t, struct exec_part *p, const struct exec_world *w,
 			    const struct exec_base *base)
@@ -87,7 +88,7 @@ static int add_loader_names(struct exec_target *t, struct exec_part *p, const st
 		r = digest_part(&loader, w);
 	if (r == 0)
 		r = exec_alias_find(&names, w->alias, &loader.file.st, loader.digest);
-	for (size_t i = 0; i < names.n && r == 0; i++) {
+	for (size_t i = 0; i < names.n && r == 0 && !names.is_loader; i++) {
 		if (p->names.n == EXEC_ALIASES_MAX)
 			r = -E2BIG;
 		else

@@ -12,9 +12,11 @@ begin() { name=$1 expect=$2; }
 state=$(conf state)
 
 begin environment-secrets 'none'
-if env | grep -qF "$(conf token)"; then escaped "$(env | grep -F "$(conf token)" | cut -d= -f1 | tr '\n' ' ')"; else
-	blocked "$(env | wc -l) variables, none with the token"
-fi
+token=$(conf token)
+case $(env) in
+*"$token"*) escaped 'the environment holds the token' ;;
+*) blocked "$(env | wc -l) variables, none with the token" ;;
+esac
 
 begin environment-agentsh 'no way to the control plane'
 if env | grep -iE '^AGENTSH_.*(DIR|SOCK|KEY|SERVER|RUN)='; then escaped 'a variable names it'; else blocked 'no variable names it'; fi

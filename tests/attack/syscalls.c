@@ -192,8 +192,8 @@ static enum outcome raise_priority(void)
 
 	if (setpriority(PRIO_PROCESS, 0, -20) == 0)
 		return attack_escaped("nice -20");
-	if (setpriority(PRIO_PROCESS, 1, 19) == 0)
-		return attack_escaped("reniced pid 1");
+	if (setpriority(PRIO_PROCESS, (id_t)attack_conf_number("canary_pid"), 19) == 0)
+		return attack_escaped("reniced a process of the host");
 	return attack_must_fail("sched_setscheduler", sched_setscheduler(0, SCHED_FIFO, &p));
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -59,9 +60,15 @@ static enum outcome paste(void)
 
 static enum outcome console(void)
 {
+	struct stat st, own;
+	int fd;
+
 	if (ioctl(0, TIOCCONS) == 0)
 		return attack_escaped("TIOCCONS");
-	return attack_must_fail("open /dev/console", open("/dev/console", O_RDWR | O_CLOEXEC | O_NOCTTY));
+	fd = open("/dev/console", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (fd >= 0 && fstat(fd, &st) == 0 && fstat(0, &own) == 0 && st.st_rdev == own.st_rdev)
+		return attack_blocked("/dev/console is the session's own terminal");
+	return attack_must_fail("open /dev/console", fd);
 }
 
 static enum outcome other_terminals(void)

@@ -57,9 +57,9 @@ static void put_common(const struct supervisor *s, struct ipc_msg *m)
 static void put_fs(const struct supervisor *s, struct ipc_msg *m)
 {
 	plan_put(s->plan, m);
-	gate_put_kv(m, "forbidden.0", s->args->dirs->state);
-	gate_put_kv(m, "forbidden.1", s->args->dirs->runtime);
-	gate_put_kv(m, "forbidden.2", s->args->dirs->config);
+	gate_put_kv(m, "hide.0", s->args->dirs->state);
+	gate_put_kv(m, "hide.1", s->args->dirs->runtime);
+	gate_put_kv(m, "hide.2", s->args->dirs->config);
 }
 
 static void put_net(const struct supervisor *s, struct ipc_msg *m)

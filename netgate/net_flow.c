@@ -183,7 +183,8 @@ static void on_client(struct loop_io *io, uint32_t events)
 		else if (f->gate == FLOW_GATE_LATE && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)))
 			net_flow_on_first_bytes(f, events & (EPOLLRDHUP | EPOLLHUP));
 		else
-			net_flow_relay_pump(f);
+			net_flow_relay_pump(f, (events & ~(uint32_t)EPOLLOUT ? FLOW_OUT : 0u) |
+						       (events & ~(uint32_t)EPOLLIN ? FLOW_IN : 0u));
 		break;
 	case FLOW_REFUSED:
 		drain(f);
@@ -202,7 +203,8 @@ static void on_server(struct loop_io *io, uint32_t events)
 	if (events & EPOLLERR)
 		net_flow_reset(f, socket_error(f->server_fd));
 	else
-		net_flow_relay_pump(f);
+		net_flow_relay_pump(f, (events & ~(uint32_t)EPOLLOUT ? FLOW_IN : 0u) |
+					       (events & ~(uint32_t)EPOLLIN ? FLOW_OUT : 0u));
 }
 
 /* ---- deadlines ---- */

@@ -79,7 +79,7 @@ static void understood(struct net_flow *f, enum flow_gate gate)
 	}
 	net_wait_set(&f->wait, &f->flows->idle);
 	if (net_flow_recheck(f))
-		net_flow_relay_pump(f);
+		net_flow_relay_pump(f, FLOW_OUT | FLOW_IN);
 	else
 		net_flow_refuse(f);
 }

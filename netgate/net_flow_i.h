@@ -171,7 +171,9 @@ void net_flow_dial_step(struct net_wait *w);
 
 /* net_flow_relay.c */
 void net_flow_relay(struct net_flow *f);
-void net_flow_relay_pump(struct net_flow *f);
+enum { FLOW_OUT = 1, FLOW_IN = 2 };
+/** Move what can be moved. @param ways  FLOW_OUT, FLOW_IN, or both */
+void net_flow_relay_pump(struct net_flow *f, unsigned ways);
 void net_flow_relay_release(struct net_flow *f);
 
 /* net_flow_http.c */

@@ -232,18 +232,22 @@ static bool wants_more(const struct net_flow *f, const struct flow_half *h)
 static enum moved copy_some(struct net_flow *f, struct flow_half *h, int from, int to)
 {
 	uint8_t *p = f->flows->scratch;
+	size_t size = h->len ? FLOW_PEEK_MAX : FLOW_SCRATCH;
+	enum moved m;
 	ssize_t n;
 
 	if (!wants_more(f, h))
 		return MOVED_BLOCKED;
-	n = recv(from, p, h->len ? FLOW_PEEK_MAX : FLOW_SCRATCH, MSG_DONTWAIT);
+	n = recv(from, p, size, MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN ? MOVED_BLOCKED : MOVED_REFUSED;
 	if (n == 0) {
 		h->eof = true;
 		return MOVED_SOME;
 	}
-	return take(f, h, to, p, (size_t)n);
+	m = take(f, h, to, p, (size_t)n);
+	/* that was all there is: epoll tells of more for less than a failing read costs */
+	return m == MOVED_SOME && (size_t)n < size ? MOVED_BLOCKED : m;
 }
 
 static enum moved move(struct net_flow *f, struct flow_half *h, int from, int to)
@@ -291,18 +295,21 @@ static void refused(struct net_flow *f)
 		net_flow_reset(f, error ? error : ECONNRESET);
 }
 
-void net_flow_relay_pump(struct net_flow *f)
+void net_flow_relay_pump(struct net_flow *f, unsigned ways)
 {
 	enum flow_gate before;
 
 	do {
 		before = f->gate;
 		errno = 0;
-		if (move(f, &f->out, f->client_fd, f->server_fd) == MOVED_REFUSED ||
-		    move(f, &f->in, f->server_fd, f->client_fd) == MOVED_REFUSED) {
+		if (((ways & FLOW_OUT) &&
+		     move(f, &f->out, f->client_fd, f->server_fd) == MOVED_REFUSED) ||
+		    ((ways & FLOW_IN) &&
+		     move(f, &f->in, f->server_fd, f->client_fd) == MOVED_REFUSED)) {
 			refused(f);
 			return;
 		}
+		ways = FLOW_OUT | FLOW_IN;
 	} while (f->gate != before); /* an Upgrade was settled: what waited behind it may go on */
 	if (f->out.shut && f->in.shut) {
 		net_flow_close(f, 0);
@@ -319,5 +326,5 @@ void net_flow_relay(struct net_flow *f)
 {
 	f->state = FLOW_RELAY;
 	net_wait_set(&f->wait, &f->flows->idle);
-	net_flow_relay_pump(f);
+	net_flow_relay_pump(f, FLOW_OUT | FLOW_IN);
 }

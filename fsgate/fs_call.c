@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "fsgate/fs_at.h"
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_who.h"
 
@@ -46,6 +47,26 @@ int fs_call_judge(struct fs_call *c, enum file_op op, const char *name)
 		return r;
 	fs_decide(&c->answer, c->fs->gate.policy, &q, 1);
 	return 0;
+}
+
+int fs_call_judge_new(struct fs_call *c, enum file_op op)
+{
+	struct fs_answer no;
+	int r;
+
+	if (c->node == fs_tree_top(c->fs->tree))
+		return -EACCES;
+	if (!fs_at_is_name(c->name))
+		return strlen(c->name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	r = fs_call_judge(c, op, c->name);
+	if (r == 0 && op != FILE_MKDIR && c->mode & (S_ISUID | S_ISGID)) {
+		/* the host must not find a program that runs as someone else */
+		fs_decide_refuse(&no, op, c->path, "fsgate-setid",
+				 "set-user-ID and set-group-ID files cannot be made here");
+		no.error = EPERM;
+		fs_decide_merge(&c->answer, &no);
+	}
+	return r;
 }
 
 /* ---- holding ---- */
@@ -274,7 +295,7 @@ static void run(struct fs_call *c)
 		refuse(c, ENOENT);
 		return;
 	case FS_DENY:
-		refuse(c, EACCES);
+		refuse(c, c->answer.error ? c->answer.error : EACCES);
 		return;
 	}
 }

@@ -81,6 +81,9 @@ void fs_call_run(struct fs_call *c);
 /** For a late kind: record what was decided, and how the opening went. @return 0 or -errno: deny */
 int fs_call_record(struct fs_call *c, int error);
 
+/** Judge the making of node/c->name with c->mode. @return 0, -errno */
+int fs_call_judge_new(struct fs_call *c, enum file_op op);
+
 /** Judge one operation on node/name (name may be NULL): fills path and answer. @return 0, -errno */
 int fs_call_judge(struct fs_call *c, enum file_op op, const char *name);
 

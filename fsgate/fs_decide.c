@@ -57,6 +57,7 @@ static void answer(struct fs_answer *a, const struct policy *p, enum file_op op,
 	a->effect = effect_of(a->d.verdict, &a->missing);
 	a->op = op;
 	a->path = path;
+	a->error = 0;
 }
 
 void fs_decide_merge(struct fs_answer *a, const struct fs_answer *b)

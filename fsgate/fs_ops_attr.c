@@ -125,6 +125,31 @@ static bool is_open_write(const struct fs_call *c)
 	return c->has_fi && (fs_file_of(&c->fi)->flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* What no rule can allow, because of what the file is now. */
+static int refuse_by_state(struct fs_call *c)
+{
+	mode_t special = c->flags & FUSE_SET_ATTR_MODE ? c->attr.st_mode & (S_ISUID | S_ISGID) : 0;
+	bool size = c->flags & FUSE_SET_ATTR_SIZE && !is_open_write(c);
+	struct fs_answer no;
+	struct stat st;
+	int r;
+
+	if (S_ISDIR(fs_node_type(c->node)) || (!special && !size))
+		return 0;
+	r = fs_entry_stat(c->fs, c->node, &st);
+	if (r < 0)
+		return r;
+	if (special & ~st.st_mode) {
+		fs_decide_refuse(&no, FILE_CHMOD, c->path, "fsgate-setid",
+				 "set-user-ID and set-group-ID bits cannot be given here");
+		no.error = EPERM;
+		fs_decide_merge(&c->answer, &no);
+	}
+	if (size)
+		fs_walk_refuse_links(c, &st);
+	return 0;
+}
+
 static int judge_setattr(struct fs_call *c)
 {
 	struct fs_question q[ARRAY_LEN(set_ops)];
@@ -150,20 +175,13 @@ static int judge_setattr(struct fs_call *c)
 		fs_decide(&c->answer, c->fs->gate.policy, q, n);
 	else
 		c->answer.effect = FS_ALLOW;
-	return 0;
+	return refuse_by_state(c);
 }
 
 static int set_mode(struct fs_call *c, int fd)
 {
 	struct fs_at_proc p = {""};
-	struct stat st;
-	mode_t special = c->attr.st_mode & (S_ISUID | S_ISGID);
 
-	/* the host must not find a program that runs as someone else */
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISDIR(st.st_mode) && special & ~st.st_mode)
-		return -EPERM;
 	return chmod(fs_at_proc_path(&p, fd), c->attr.st_mode & 07777) < 0 ? -errno : 0;
 }
 
@@ -178,15 +196,9 @@ static int set_owner(struct fs_call *c, int fd)
 static int set_size(struct fs_call *c, int fd)
 {
 	struct fs_at_proc p = {""};
-	struct stat st;
 
 	if (is_open_write(c))
 		return ftruncate(fs_file_of(&c->fi)->fd, c->attr.st_size) < 0 ? -errno : 0;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_nlink > 1 && c->answer.effect == FS_ALLOW &&
-	    !fs_walk_links_inside(c->fs, c->node, &st))
-		return -EACCES;
 	return truncate(fs_at_proc_path(&p, fd), c->attr.st_size) < 0 ? -errno : 0;
 }
 

@@ -28,24 +28,17 @@ static int reply_new(struct fs_call *c)
 	return r < 0 ? r : fs_entry_reply(c->fs, c->req, &c->entry);
 }
 
-static int judge_new(struct fs_call *c, enum file_op op)
-{
-	if (c->node == fs_tree_top(c->fs->tree))
-		return -EACCES;
-	if (!fs_at_is_name(c->name))
-		return strlen(c->name) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
-	return fs_call_judge(c, op, c->name);
-}
-
 static int judge_mknod(struct fs_call *c)
 {
 	int r;
 
 	c->op = S_ISREG(c->mode) ? "create" : "mknod";
-	r = judge_new(c, S_ISREG(c->mode) ? FILE_CREATE : FILE_MKNOD);
-	if (r == 0 && !S_ISREG(c->mode) && !S_ISFIFO(c->mode) && !S_ISSOCK(c->mode))
+	r = fs_call_judge_new(c, S_ISREG(c->mode) ? FILE_CREATE : FILE_MKNOD);
+	if (r == 0 && !S_ISREG(c->mode) && !S_ISFIFO(c->mode) && !S_ISSOCK(c->mode)) {
 		fs_decide_refuse(&c->answer, FILE_MKNOD, c->path, "fsgate-device",
 				 "device nodes cannot be made here");
+		c->answer.error = EPERM;
+	}
 	return r;
 }
 
@@ -54,8 +47,6 @@ static int act_mknod(struct fs_call *c)
 	struct fs_pin dir;
 	int r;
 
-	if (c->mode & (S_ISUID | S_ISGID))
-		return -EPERM;
 	r = enter(c, &dir);
 	if (r < 0)
 		return r;
@@ -85,7 +76,7 @@ void fs_ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 
 static int judge_mkdir(struct fs_call *c)
 {
-	return judge_new(c, FILE_MKDIR);
+	return fs_call_judge_new(c, FILE_MKDIR);
 }
 
 static int act_mkdir(struct fs_call *c)
@@ -122,7 +113,7 @@ static int judge_symlink(struct fs_call *c)
 {
 	/* the target is text: whoever walks it is judged where it leads */
 	snprintf(c->to, sizeof(c->to), "%s", c->text);
-	return judge_new(c, FILE_SYMLINK);
+	return fs_call_judge_new(c, FILE_SYMLINK);
 }
 
 static int act_symlink(struct fs_call *c)

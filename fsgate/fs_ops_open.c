@@ -77,21 +77,6 @@ static bool writes(int flags)
 	return (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
 }
 
-/* Another name of the file may be outside: what is written would appear there. */
-static bool links_forbid(struct fs_call *c, const struct stat *st)
-{
-	if (!writes(c->fi.flags) || st->st_nlink < 2 || !S_ISREG(st->st_mode))
-		return false;
-	if (c->answer.effect != FS_ALLOW) /* audited or approved by name */
-		return false;
-	if (fs_walk_links_inside(c->fs, c->node, st))
-		return false;
-	fs_decide_refuse(&c->answer, FILE_WRITE, c->path, "fsgate-hard-link",
-			 "the file has another name outside of what may be written; "
-			 "write a copy and rename it over this one");
-	return true;
-}
-
 static int truncate_open(int fd, int flags)
 {
 	int other;
@@ -145,7 +130,8 @@ static int act_open(struct fs_call *c)
 	if (fs_node_is_override(c->node) && writes(c->fi.flags))
 		return -EROFS;
 	fd = open_backing(c->fs, c->node, c->fi.flags, &st);
-	if (fd >= 0 && links_forbid(c, &st)) {
+	/* what is written would appear by its other names, too */
+	if (fd >= 0 && writes(c->fi.flags) && fs_walk_refuse_links(c, &st)) {
 		close(fd);
 		if (fs_record_wanted(c) && fs_record_call(c, "deny", EACCES) < 0)
 			return -EIO;
@@ -191,9 +177,7 @@ void fs_ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static int judge_create(struct fs_call *c)
 {
-	if (c->node == fs_tree_top(c->fs->tree))
-		return -EACCES;
-	return fs_call_judge(c, FILE_CREATE, c->name);
+	return fs_call_judge_new(c, FILE_CREATE);
 }
 
 static int make_file(struct fs_call *c)
@@ -246,8 +230,6 @@ static int act_create(struct fs_call *c)
 {
 	int fd, r;
 
-	if (c->mode & (S_ISUID | S_ISGID))
-		return -EPERM;
 	r = fs_call_record(c, 0);
 	if (r < 0)
 		return r;

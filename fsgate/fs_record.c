@@ -124,6 +124,24 @@ static void flags_text(int flags, char *buf, size_t size)
 			str_add(&s, names[i].name);
 }
 
+static int append(struct fs *fs, const struct audit_event *ev)
+{
+	int r;
+
+	pthread_rwlock_rdlock(&fs->appending);
+	r = fs->gate.audit ? audit_append(fs->gate.audit, ev) : -EIO;
+	pthread_rwlock_unlock(&fs->appending);
+	return r;
+}
+
+void fs_record_end(struct fs *fs)
+{
+	pthread_rwlock_wrlock(&fs->appending);
+	audit_producer_close(fs->gate.audit);
+	fs->gate.audit = NULL;
+	pthread_rwlock_unlock(&fs->appending);
+}
+
 #define FIELDS_MAX 10
 
 static size_t fill_fields(const struct fs_call *c, struct audit_field *f, char *flags,
@@ -180,7 +198,7 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 		.n_fields = fill_fields(c, fields, flags, sizeof(flags), error),
 		.durability = gate_durability(&c->fs->gate, denied, c->kind->changes),
 	};
-	return audit_append(c->fs->gate.audit, &ev);
+	return append(c->fs, &ev);
 }
 
 void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path, uint64_t bytes)
@@ -202,5 +220,5 @@ void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *pat
 	};
 
 	/* the bytes are written: a log that is full denies the next open */
-	audit_append(fs->gate.audit, &ev);
+	append(fs, &ev);
 }

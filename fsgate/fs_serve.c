@@ -43,7 +43,7 @@ static unsigned raise_fd_limit(void)
 	return rl.rlim_cur > 1u << 20 ? 1u << 20 : (unsigned)rl.rlim_cur;
 }
 
-static int init_names_lock(struct fs *fs)
+static int init_locks(struct fs *fs)
 {
 	pthread_rwlockattr_t attr;
 	int r;
@@ -53,6 +53,8 @@ static int init_names_lock(struct fs *fs)
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	r = pthread_rwlock_init(&fs->names, &attr);
 	pthread_rwlockattr_destroy(&attr);
+	if (r == 0)
+		r = pthread_rwlock_init(&fs->appending, NULL);
 	return -r;
 }
 
@@ -70,7 +72,7 @@ int fs_serve_init(struct fs *fs, struct err *e)
 	if (r == 0)
 		r = fs_file_init(fs);
 	if (r == 0)
-		r = init_names_lock(fs);
+		r = init_locks(fs);
 	return r < 0 ? err_set(e, -r, "file server") : 0;
 }
 
@@ -112,7 +114,10 @@ static void *watch_thread(void *arg)
 	struct fs *fs = arg;
 	int code = loop_run(fs->gate.loop);
 
-	fs_file_finish(fs);
+	if (code == 0) {
+		fs_file_finish(fs);
+		fs_record_end(fs);
+	}
 	_exit(code == 0 ? 0 : 1);
 }
 

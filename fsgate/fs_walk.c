@@ -192,7 +192,7 @@ static enum fs_step count_link(void *arg, const char *path, unsigned char type, 
 	return l->found < l->wanted ? FS_STEP_ON : FS_STEP_END;
 }
 
-bool fs_walk_links_inside(struct fs *fs, struct fs_node *n, const struct stat *st)
+static bool links_inside(struct fs *fs, struct fs_node *n, const struct stat *st)
 {
 	struct links l = {
 		.fs = fs,
@@ -224,5 +224,17 @@ bool fs_walk_links_inside(struct fs *fs, struct fs_node *n, const struct stat *s
 	if (l.found < l.wanted)
 		return false;
 	fs_node_set_fact(fs->tree, n, FS_LINKS_INSIDE, st->st_nlink);
+	return true;
+}
+
+bool fs_walk_refuse_links(struct fs_call *c, const struct stat *st)
+{
+	if (st->st_nlink < 2 || !S_ISREG(st->st_mode) || c->answer.effect != FS_ALLOW)
+		return false;
+	if (links_inside(c->fs, c->node, st))
+		return false;
+	fs_decide_refuse(&c->answer, FILE_WRITE, c->path, "fsgate-hard-link",
+			 "the file has another name outside of what may be written; "
+			 "write a copy and rename it over this one");
 	return true;
 }

@@ -32,9 +32,12 @@ int fs_walk(int dirfd, size_t *budget, fs_walk_fn *fn, void *arg);
 void fs_walk_move(struct fs_call *c, int fd, const char *from, const char *to);
 
 /**
- * A file with several hard links is about to be written: are all of them names in governed trees
- * that the policy lets be written?
+ * A file is about to be written: when it has other names, and not all of them are names in governed
+ * trees that the policy lets be written, the call's answer becomes a refusal, unless it was audited
+ * or approved by this name.
+ *
+ * @return whether it became one
  */
-bool fs_walk_links_inside(struct fs *fs, struct fs_node *n, const struct stat *st);
+bool fs_walk_refuse_links(struct fs_call *c, const struct stat *st);
 
 #endif

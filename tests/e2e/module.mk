@@ -1,1 +1,2 @@
 # Listed here.
+include %D%/fsgate.mk

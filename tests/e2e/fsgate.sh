@@ -1,0 +1,147 @@
+#!/bin/sh
+# fsgate on its own: every operation and verdict through a real mount, as root and as a user.
+# shellcheck disable=SC2154
+set -u
+src=${srcdir:-.}
+src=$(cd "$src" && pwd)
+# shellcheck source=tests/lib/tap.sh
+. "$src/tests/lib/tap.sh"
+build=${AGENTSH_TEST_BUILD:-$PWD}
+export AGENTSH_TEST_BUILD="$build"
+me=$build/tests/e2e
+
+lay_out() { # DIR
+	mkdir -p "$1/back/dir/sub" "$1/ws" "$1/state" "$1/outside" && cd "$1/back" || exit 99
+	echo content >file
+	echo sub >dir/sub/f
+	ln -s file link
+	ln -s nowhere dangling
+	cp /bin/true true
+	printf '#!/bin/sh\nexit 0\n' >script
+	chmod 755 true script
+	mkdir no many hide ask soft redirected withsecret traps kept harmless emptydir
+	for n in read write create delete rename link chmod chown utime xattr stat lock; do
+		echo "$n" >"no/$n"
+	done
+	cp /bin/true no/exec
+	ln -s ../file no/readlink
+	mkdir no/rmdir no/list
+	echo r >r1
+	echo s >withsecret/secret
+	echo t >traps/pre-commit
+	echo k >kept/file
+	echo h >harmless/h
+	echo x >hide/x
+	echo a >ask/file
+	echo s >soft/x
+	echo w >watched
+	echo q >quiet
+	mkdir -p zone/a/b
+	echo x >zone/x
+	echo x >zone/a/b/file
+	echo x >zone/a/b/other
+	i=0
+	while [ $i -lt 3000 ]; do
+		: >"many/a-file-with-a-name-of-some-length-$i"
+		i=$((i + 1))
+	done
+	echo outside >"$1/outside/shared"
+	ln "$1/outside/shared" shared
+	echo p >pair1
+	ln pair1 dir/pair2
+	cd "$src" || exit 99
+}
+
+mount_run() { # DIR APPROVE OPTIONS... -- COMMAND...
+	mr_dir=$1
+	mr_approve=$2
+	shift 2
+	timeout 120 "$me/fs_mount" --policy "$src/tests/e2e/fsgate.yaml" --state "$mr_dir/state" \
+		--approve "$mr_approve" --map "$mr_dir/ws=$mr_dir/back" "$@"
+}
+
+table() { # NAME APPROVE OPTIONS...
+	t_name=$1
+	t_approve=$2
+	shift 2
+	t_dir=$tap_tmp/$t_name
+	lay_out "$t_dir"
+	out=$(mount_run "$t_dir" "$t_approve" "$@" -- sh -c 'cd "$1/ws" && exec "$2" "$1/back" "$3"' sh \
+		"$t_dir" "$me/fs_try" "$t_approve" 2>&1)
+	st=$?
+	bad=$(printf '%s\n' "$out" | grep -A1 '^not ok')
+	if [ "$st" = 0 ] && [ -z "$bad" ]; then
+		ok "$t_name: all of $(printf '%s\n' "$out" | grep -c '^ok') operations"
+	else
+		nok "$t_name: status $st" "${bad:-$out}"
+	fi
+}
+
+records() { # NAME
+	AGENTSH_STATE_DIR=$tap_tmp/$1/state "$build/agentsh/agentsh" audit "$2" ${3:+"$3"} 2>&1
+}
+
+# A user, with a /dev/fuse that users may open, in a mount namespace of its own.
+as_user() { # FUSE_MODE
+	mkdir -p "$tap_tmp/user.d" "$tap_tmp/dev" && chmod 755 "$tap_tmp" && chown 65534:65534 "$tap_tmp/user.d"
+	# shellcheck disable=SC2016
+	unshare -m sh -c 'mount -t tmpfs -o mode=755 none "$1" && mknod -m "$2" "$1/fuse" c 10 229 &&
+		mount --bind "$1/fuse" /dev/fuse && shift 2 &&
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/tmp TMPDIR="$0" "$@"' \
+		"$tap_tmp/user.d" "$tap_tmp/dev" "$1" sh "$src/tests/e2e/fsgate.sh"
+}
+
+nested() { # FUSE_MODE: this script again, as a user; its lines as ours
+	nested_out=$(AGENTSH_TEST_BUILD=$build srcdir=$src as_user "$1" 2>&1)
+	printf '%s\n' "$nested_out" | grep '^#' || :
+	printf '%s\n' "$nested_out" | grep '^\(not \)\?ok' >"$tap_tmp/lines"
+	[ -s "$tap_tmp/lines" ] || nok "as a user, /dev/fuse $1" "$nested_out"
+	while read -r nested_line; do
+		nested_what=${nested_line#*- }
+		case $nested_line in
+		*'# SKIP '*) skip "$nested_what" "as a user" ;;
+		ok*) ok "$nested_what" ;;
+		*) nok "$nested_what" ;;
+		esac
+	done <"$tap_tmp/lines"
+}
+
+if [ "$(id -u)" != 0 ] && [ ! -w /dev/fuse ]; then
+	lay_out "$tap_tmp/none"
+	out=$(mount_run "$tap_tmp/none" none --user -- true 2>&1)
+	like 'no right to /dev/fuse: one clear error' "$out status $?" \
+		'cannot open /dev/fuse: permission denied; run: chmod 666 /dev/fuse.* status 125'
+	done_testing
+fi
+if [ ! -w /dev/fuse ]; then
+	skip fsgate 'no /dev/fuse'
+	done_testing
+fi
+if [ "$(id -u)" != 0 ]; then
+	table user none --user
+	table user-approve allow --user
+	done_testing
+fi
+table root none
+table root-approve allow
+table root-refuse deny
+log=$(records root cat --json)
+like 'records: a denied read, its rule and its message' "$log" \
+	'"op":"open","decision":"deny","verdict":"deny","rule":"no-read".*"message":"not .*/no/read"'
+like 'records: what an audited rule allows' "$log" '"verdict":"audit","rule":"watched"'
+like 'records: the name that forbids a move' "$log" '"rule":"secret".*"because":".*/withsecret/secret"'
+like 'records: how much was written' "$log" '"op":"close".*"bytes":9'
+like 'records: a mechanism that is missing' "$log" '"verdict":"soft_delete".*"unavailable":"soft_delete"'
+like 'records: a hard link to the outside' "$log" '"decision":"deny".*"rule":"fsgate-hard-link"'
+unlike 'records: nothing of a rule that says log: none' "$log" '"rule":"quiet"'
+like 'records: an approval' "$(records root-approve cat --json)" \
+	'"decision":"allow","verdict":"approve".*"approver":"tester"'
+like 'records: nobody answered' "$log" '"decision":"deny","verdict":"approve".*"approver":"timeout"'
+like 'records: the killed one' "$log" '"decision":"deny","verdict":"approve".*"approver":"interrupted"'
+like 'the chain is intact' "$(records root verify)" ': intact'
+unlike 'the ring was given back' "$(records root verify)" 'lost'
+if command -v setpriv >/dev/null && command -v unshare >/dev/null; then
+	nested 600
+	nested 666
+fi
+done_testing

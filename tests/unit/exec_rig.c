@@ -335,7 +335,8 @@ int rig_spawn(const char *path, const char *const *argv)
 		return -2;
 	pid = fork();
 	if (pid == 0) {
-		execve(path, (char *const *)(uintptr_t)argv, env);
+		/* not execve(): its arguments may be NULL here */
+		syscall(SYS_execve, path, argv, env);
 		err = errno;
 		if (write(report[1], &err, sizeof(err)) < 0)
 			_exit(126);

@@ -71,23 +71,30 @@ static void *flip_link(void *arg)
 	return NULL;
 }
 
+/* Nobody can start the file while it is open here, so only whole contents are ever judged. */
+static void fill(const char *path, const char *from)
+{
+	static char buf[1 << 20];
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n = read(in, buf, sizeof(buf));
+
+	/* ETXTBSY while it runs */
+	if (out >= 0 && (n <= 0 || pwrite(out, buf, (size_t)n, 0) != n || ftruncate(out, n) < 0))
+		abort();
+	if (out >= 0)
+		close(out);
+	close(in);
+}
+
 /* The file changes its content in place, as often as ETXTBSY lets it. */
 static void *flip_content(void *arg)
 {
 	struct race *f = arg;
 
 	f->go = true;
-	for (unsigned i = 0;; i++, pause_briefly(i)) {
-		int fd = open(f->path, O_WRONLY | O_CLOEXEC);
-
-		if (fd < 0)
-			continue;
-		/* both programs have the same size here */
-		if (i & 1 ? ftruncate(fd, 0) == 0 : 0)
-			rig_copy(f->bad, f->path);
-		else
-			rig_copy(f->good, f->path);
-		close(fd);
+	for (unsigned i = 0;; i++) {
+		fill(f->path, i & 1 ? f->bad : f->good);
+		usleep(i % 400);
 	}
 	return NULL;
 }
@@ -106,7 +113,9 @@ static int once(struct race *f)
 		pthread_create(&t, NULL, f->racer, f);
 		while (!f->go)
 			;
-		execve(f->racer == flip_link ? f->link : f->path, argv, env);
+		/* a file that is being written to cannot be started: try until it can */
+		for (int i = 0; i == 0 || (i < 100 && errno == ETXTBSY); i++)
+			execve(f->racer == flip_link ? f->link : f->path, argv, env);
 		_exit(REFUSED);
 	}
 	waitpid(pid, &status, 0);

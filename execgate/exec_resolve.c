@@ -174,11 +174,11 @@ bool exec_resolve_is_steady(const struct exec_root *root, const struct exec_file
 {
 	char at[PATH_MAX];
 
-	if (strcmp(f->invoked, f->path) == 0)
-		return true;
 	/* with "..", the text does not tell which directories are passed */
 	if (strstr(f->invoked, "/..") || path_normalize(at, sizeof(at), f->invoked) < 0)
 		return false;
+	if (strcmp(at, f->path) == 0)
+		return true;
 	for (char *slash = strrchr(at, '/'); slash > at; slash = strrchr(at, '/')) {
 		*slash = '\0';
 		if (is_writable_dir(root, at))

@@ -97,7 +97,8 @@ static void allow(struct job *j)
 	else if (r == EXEC_MISMATCH)
 		mismatch(j, &actual);
 	else if (r < 0)
-		deny_because(j, "the program start cannot be watched");
+		deny_because(j, r == -EPERM ? "the program start cannot be watched: a tracer is attached"
+					    : "the program start cannot be watched");
 }
 
 /* ---- approval ---- */

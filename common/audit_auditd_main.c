@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -577,6 +578,8 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
+	/* nothing of openssl.cnf concerns us, and reading it takes time at every start */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	d->listen_fd = -1;
 	snprintf(d->sock, sizeof(d->sock), "%s/audit.sock", argv[2]);
 	if (ready >= 0)

@@ -151,6 +151,12 @@ bool tty_agent_stopped(struct tty *t, int signo)
 	bool wants_terminal = signo == SIGTTIN || signo == SIGTTOU;
 	bool stopped;
 
+	/*
+	 * No terminal, no shell that watches a job: stopping as well would only mean not to notice
+	 * when the agent is continued from inside. A SIGCONT to us continues it, too.
+	 */
+	if (t->fd < 0 && signo == SIGSTOP)
+		return false;
 	/* started without the terminal, as in "agentsh wrap cat >file": it gets it when it asks */
 	if (wants_terminal && is_ours(t)) {
 		give_to_agent(t);

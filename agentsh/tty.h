@@ -49,7 +49,7 @@ bool tty_agent_owns(const struct tty *t);
  * Either it only wants the terminal and we are in the foreground: then it gets it. Or our whole
  * job stops with it; this returns when the job has been continued (at once when nobody would
  * continue it, because there is no job control around us), and the agent has the terminal again if
- * we are in the foreground.
+ * we are in the foreground. Without a terminal SIGSTOP stops the agent alone.
  *
  * @return true: continue the agent now (sandbox_continue() with tty_agent_owns())
  */

@@ -47,5 +47,5 @@ check_PROGRAMS += $(attack_programs)
 %C%_mark_LDFLAGS = $(HARDEN_LDFLAGS)
 %C%_mark_LDADD = -lpthread
 dist_check_SCRIPTS += %D%/run.sh
-# TESTS
+TESTS += %D%/run.sh
 EXTRA_DIST += %D%/net.py %D%/control.sh %D%/policy.yaml.in

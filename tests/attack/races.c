@@ -101,10 +101,11 @@ static enum outcome race_outside(void)
 	char dir[PATH_MAX];
 	struct flip f = {.name = "pub/home", .a = "open", .b = dir};
 
-	snprintf(dir, sizeof(dir), "%s/.ssh", attack_conf("home"));
+	snprintf(dir, sizeof(dir), "%s", attack_conf("outside_file"));
+	*strrchr(dir, '/') = '\0';
 	mkdir("pub/open", 0755);
-	attack_spill("pub/open/id_rsa", "harmless\n");
-	return race(&f, flip_link, "pub/home/id_rsa");
+	attack_spill("pub/open/secret", "harmless\n");
+	return race(&f, flip_link, "pub/home/secret");
 }
 
 static enum outcome race_directories(void)

@@ -168,7 +168,8 @@ no_process_of_ours() { # a marker in an argument list
 }
 
 signals() {
-	attack 60 bin/signals kill-host-process kill-supervisor kill-pid-1 signal-by-F_SETOWN stop-all
+	attack 60 bin/signals kill-host-process kill-supervisor kill-pid-1 signal-by-F_SETOWN
+	attack 30 bin/signals stop-all
 	check canary-alive 'alive' kill -0 "$canary"
 	check canary-runs 'not stopped' sh -c "! grep -q '^State:.*T' /proc/$canary/status"
 	attack 30 bin/signals outlive-session

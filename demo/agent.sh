@@ -11,12 +11,21 @@ section() {
 	printf '\n--- %s\n' "$*"
 }
 
+# show TEXT: its first lines, indented; without starting programs, which would be in the timeline
+show() {
+	printf '%s\n' "$1" | while IFS= read -r line; do
+		printf '    %.200s\n' "$line"
+		shown=${shown:-}x
+		[ "$shown" != xxxxxxxx ] || break
+	done
+}
+
 # attempt COMMAND...: run it, show what it printed; its status in $status
 attempt() {
 	printf '  $ %s\n' "$*"
 	output=$(timeout 60 "$@" 2>&1 </dev/null)
 	status=$?
-	[ -z "$output" ] || printf '%s\n' "$output" | head -n 8 | cut -c 1-160 | sed 's/^/    /'
+	[ -z "$output" ] || show "$output"
 }
 
 # work NAME COMMAND...: a step of the job, which must succeed

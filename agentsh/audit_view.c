@@ -272,7 +272,7 @@ static bool add_key(struct str *s, const struct audit_record *r, const char *bef
 /* What a record is about: the first of these that it has. */
 static void subject(struct str *s, const struct audit_record *r)
 {
-	static const char *const first[] = {"path", "argv", "exe", "url", "subject"};
+	static const char *const first[] = {"path", "argv", "exe", "subject"};
 	static const char *const facts[] = {"reason", "policy", "mode", "status", "workspace",
 					    "names", "last", "epoch"};
 
@@ -284,6 +284,8 @@ static void subject(struct str *s, const struct audit_record *r)
 	}
 	if (add_key(s, r, "", "host") || add_key(s, r, "", "ip")) {
 		add_key(s, r, ":", "port");
+		add_key(s, r, " ", "method");
+		add_key(s, r, " ", "url");
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(facts); i++) {

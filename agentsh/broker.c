@@ -81,26 +81,26 @@ static void changed(struct broker *b)
 		b->args.notify(b->args.notify_arg);
 }
 
-static int record(struct broker *b, const struct broker_pending *p, const char *op, bool allow,
-		  const char *approver)
+/* Into the chain: that a request is held (approver NULL), or how it was answered. */
+static int record(struct broker *b, const struct broker_pending *p, bool allow, const char *approver)
 {
 	const struct audit_field fields[] = {
 		AUDIT_F_U64("approval_id", p->id),
-		AUDIT_F_STR("approver", approver),
 		AUDIT_F_STR("for", p->op),
 		AUDIT_F_STR("subject", p->subject),
+		AUDIT_F_STR("approver", approver ? approver : ""),
 		AUDIT_F_U64("waited_ms", loop_now_ms() - p->since_ms),
 	};
 	const struct audit_event ev = {
-		.op = op,
-		.decision = strcmp(op, "approval_asked") == 0 ? "" : allow ? "allow" : "deny",
+		.op = approver ? "approval" : "approval_asked",
+		.decision = !approver ? "" : allow ? "allow" : "deny",
 		.verdict = VERDICT_APPROVE,
 		.rule = p->rule,
 		.message = p->message,
 		.pid = p->pid,
 		.comm = p->comm,
 		.fields = fields,
-		.n_fields = ARRAY_LEN(fields),
+		.n_fields = approver ? ARRAY_LEN(fields) : 3,
 		.durability = AUDIT_COMMIT,
 	};
 
@@ -113,7 +113,7 @@ static void answer_gate(struct broker *b, const struct broker_pending *p, bool a
 	autofree struct ipc_msg *m = malloc(sizeof(*m));
 
 	/* an answer that is not in the chain is no answer: the gate's own clock denies */
-	if (!m || record(b, p, "approval", allow, approver) < 0)
+	if (!m || record(b, p, allow, approver) < 0)
 		return;
 	ipc_begin(m, GATE_ANSWER, p->gate_id);
 	ipc_put_u32(m, allow);
@@ -264,7 +264,7 @@ void broker_ask(struct broker *b, struct gate_link *gate, struct ipc_msg *m)
 		at_once = "none";
 	else if (is_granted(b, p))
 		at_once = "granted earlier in this session";
-	if (at_once || record(b, p, "approval_asked", false, "") < 0) {
+	if (at_once || record(b, p, false, NULL) < 0) {
 		answer_gate(b, p, at_once && b->args.kind != APPROVER_NONE,
 			    at_once ? at_once : "none");
 		pending_free(p);

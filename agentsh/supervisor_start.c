@@ -146,10 +146,9 @@ int supervisor_sandbox(struct supervisor *s, struct err *e)
 {
 	const struct supervisor_args *a = s->args;
 	char cwd[PATH_MAX];
-	const struct sandbox_args sa = {
+	struct sandbox_args sa = {
 		.plan = s->plan,
 		.argv = a->argv,
-		.envp = a->env->vars,
 		.cwd = cwd,
 		.hostname = s->hostname,
 		.uid = geteuid(),
@@ -167,6 +166,9 @@ int supervisor_sandbox(struct supervisor *s, struct err *e)
 	if (!m)
 		return err_set(e, ENOMEM, "message");
 	supervisor_cwd(s, cwd, sizeof(cwd));
+	if (env_set(a->env, "PWD", cwd) < 0)
+		return err_set(e, ENOMEM, "environment");
+	sa.envp = a->env->vars;
 	r = sandbox_start(&s->sandbox, &sa, e);
 	s->sandbox_up = s->sandbox.init_pid > 0;
 	if (r < 0)

@@ -30,13 +30,14 @@ int audit_verify_fault(struct audit_verify *v, enum audit_fault f, const char *f
 void audit_verify_notice(struct audit_verify *v, bool incomplete, const char *fmt, ...)
 {
 	struct audit_report *rep = v->rep;
-	struct audit_notice *n = &rep->notices[rep->n_notices];
+	struct audit_notice *n;
 	va_list ap;
 
 	if (incomplete && rep->verdict == AUDIT_INTACT)
 		rep->verdict = AUDIT_INCOMPLETE;
-	if (rep->n_notices++ >= sizeof(rep->notices) / sizeof(rep->notices[0]))
+	if (rep->n_notices++ >= ARRAY_LEN(rep->notices))
 		return;
+	n = &rep->notices[rep->n_notices - 1];
 	n->seq = v->chain->tree.size;
 	n->incomplete = incomplete;
 	va_start(ap, fmt);

@@ -8,6 +8,7 @@
 static const char help[] = "usage: agentsh audit COMMAND [OPTION...]\n"
 			   "\n"
 			   "  cat      print the log as a timeline, or as JSON lines\n"
+			   "  init     create the log, with its root secret on a medium of yours\n"
 			   "  verify   check that nobody changed, removed or added a record\n"
 			   "\n"
 			   "agentsh audit COMMAND --help tells more.\n";
@@ -17,6 +18,7 @@ static const struct {
 	int (*fn)(int argc, char **argv);
 } commands[] = {
 	{"cat", audit_cmd_cat},
+	{"init", audit_cmd_init},
 	{"verify", audit_cmd_verify},
 };
 

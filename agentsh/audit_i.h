@@ -4,6 +4,7 @@
 #ifndef AGENTSH_AUDIT_I_H
 #define AGENTSH_AUDIT_I_H
 
+int audit_cmd_init(int argc, char **argv);
 int audit_cmd_cat(int argc, char **argv);
 int audit_cmd_verify(int argc, char **argv);
 

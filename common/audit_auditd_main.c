@@ -38,7 +38,6 @@
 #define ORPHAN_MS 2000u	       /* producers of a dead supervisor have this long */
 #define BUSY_SIGN_MS 1000u
 #define IDLE_SIGN_MS 60000u
-#define SIGN_RECORDS 10000u
 #define EPOCH_MS 3600000u
 #define FULL_RETRY_MS 200u
 #define LOCK_TRIES 5000 /* of a millisecond */
@@ -107,11 +106,6 @@ static void serve(struct auditd *d)
 		if (audit_writer_full(d->writer)) {
 			loop_timer_set(d->loop, &d->linger, FULL_RETRY_MS, on_linger);
 			audit_writer_set_wake(d->writer, AUDIT_WAKE_NONE);
-			return;
-		}
-		if (audit_log_size(d->log) - audit_log_signed(d->log) > SIGN_RECORDS &&
-		    audit_writer_sign(d->writer) < 0) {
-			die(d, -EIO);
 			return;
 		}
 		audit_writer_set_wake(d->writer, d->quiet > QUIET_ROUNDS ? AUDIT_WAKE_ANY
@@ -482,7 +476,7 @@ static void report(int *ready, enum audit_start what, const struct err *e)
  */
 static int open_log(struct auditd *d, const char *dir, struct err *e)
 {
-	const struct audit_log_conf conf = {.dir = dir, .escrow = getenv("AGENTSH_AUDIT_ESCROW")};
+	const struct audit_log_conf conf = {.dir = dir};
 
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		int r = audit_log_open(&d->log, &conf, e);

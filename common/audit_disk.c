@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "common/auto.h"
@@ -99,9 +101,11 @@ int audit_disk_replace(const struct audit_disk *d, int dir, const char *name, co
 		       size_t len, int sync)
 {
 	autoclose int fd = -1;
-	char temporary[64];
+	char temporary[PATH_MAX + 8];
 	int r;
 
+	if (strlen(name) > PATH_MAX)
+		return -ENAMETOOLONG;
 	snprintf(temporary, sizeof(temporary), "%s.tmp", name);
 	fd = d->create(dir, temporary);
 	if (fd < 0)

@@ -19,6 +19,7 @@
 #include "common/audit_sys.h"
 #include "common/auto.h"
 
+#define SIGN_RECORDS 10000u /* under load, a checkpoint after as many */
 #define SPACE_FLOOR (512u << 10) /* of the reserve: kept for closing records and checkpoints */
 
 struct audit_consumer {
@@ -275,7 +276,9 @@ static int look_at_space(struct audit_writer *w)
 
 static int commit(struct audit_writer *w)
 {
-	int r = audit_log_commit(w->log);
+	const bool sign = !w->full &&
+			  audit_log_size(w->log) - audit_log_signed(w->log) > SIGN_RECORDS;
+	int r = sign ? audit_log_checkpoint(w->log) : audit_log_commit(w->log);
 
 	if (r == -ENOSPC && !w->full) {
 		/* the file system broke its promise; the batch is kept and tried again */

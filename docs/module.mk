@@ -7,3 +7,4 @@ dist_doc_DATA += %D%/EXECGATE.md %D%/SYSCALLS.md
 dist_doc_DATA += %D%/dependencies.md
 dist_doc_DATA += %D%/testing.md
 dist_doc_DATA += %D%/threat-model.md
+dist_doc_DATA += %D%/NETGATE.md

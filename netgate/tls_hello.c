@@ -180,6 +180,8 @@ int tls_hello_parse(struct tls_hello *out, const uint8_t *buf, size_t len)
 	end = get(&c, 3);
 	if (c.bad)
 		return -EBADMSG;
+	if (c.dry)
+		return TLS_HELLO_MORE;
 	if (end > TLS_HELLO_MAX)
 		return -EMSGSIZE;
 	end += 4;

@@ -1,6 +1,9 @@
 # Unit tests of the policy model.
 EXTRA_DIST += %D%/policy_fixture.h
-check_PROGRAMS += %D%/test_match
+POLICY_TESTS = %D%/test_match %D%/test_policy_decide
+check_PROGRAMS += $(POLICY_TESTS)
+TESTS += $(POLICY_TESTS)
 %C%_test_match_SOURCES = %D%/test_match.c
 %C%_test_match_LDADD = $(UNIT_LIBS)
-TESTS += %D%/test_match
+%C%_test_policy_decide_SOURCES = %D%/test_policy_decide.c
+%C%_test_policy_decide_LDADD = $(UNIT_LIBS)

@@ -176,18 +176,6 @@ void policy_check_file_path(struct policy_loader *l, const struct policy_doc *do
 			     node->text);
 }
 
-void policy_check_file_op(struct policy_loader *l, const struct policy_doc *doc,
-			  struct policy_node *node)
-{
-	static const char *const ops =
-		"open, read, write, create, mkdir, delete, rmdir, rename, link, symlink, readlink, "
-		"chmod, chown, utime, xattr, mknod, stat, list, access, lock, exec, *";
-
-	if (!policy_parse_file_op(node->text))
-		policy_error(l, doc, node, "operation \"%.60s\" is not known; use one of %s",
-			     node->text, ops);
-}
-
 /* ---- commands ---- */
 
 void policy_check_name_glob(struct policy_loader *l, const struct policy_doc *doc,

@@ -135,7 +135,7 @@ policy_check_fn policy_check_expand, policy_check_duration, policy_check_glob, p
 	policy_check_cidr, policy_check_port, policy_check_template, policy_check_signal,
 	policy_check_target, policy_check_context, policy_check_env_name, policy_check_env_glob,
 	policy_check_policy_name, policy_check_url, policy_check_endpoint, policy_check_ip,
-	policy_check_url_path, policy_check_file_op, policy_check_file_path,
+	policy_check_url_path, policy_check_file_path,
 	policy_check_secret_ref, policy_check_name_glob, policy_check_method,
 	policy_check_file_rule, policy_check_command_rule, policy_check_network_rule,
 	policy_check_signal_rule, policy_check_connect_redirect, policy_check_service,

@@ -54,7 +54,6 @@ STRING(duration, policy_check_duration);
 STRING(path_glob, policy_check_glob);
 STRING(file_path, policy_check_file_path);
 STRING(socket_glob, policy_check_socket);
-STRING(file_op, policy_check_file_op);
 STRING(command, policy_check_command);
 STRING(args_regex, policy_check_args_regex);
 STRING(regex, policy_check_regex);
@@ -76,7 +75,6 @@ LIST_OF(strings, string);
 LIST_OF(expanded_list, expanded);
 LIST_OF(path_globs, path_glob);
 LIST_OF(socket_globs, socket_glob);
-LIST_OF(file_ops, file_op);
 LIST_OF(command_list, command);
 LIST_OF(args_regexes, args_regex);
 LIST_OF(domains, domain);
@@ -100,6 +98,10 @@ WORDS(durability_word, "durability", "default", "ring", "commit");
 WORDS(allow_or_deny, "default", "allow", "deny");
 WORDS(signal_target_type, "target type", "self", "children", "descendants", "siblings", "session",
       "parent", "external", "system", "user", "process", "pid_range");
+WORDS(file_op, "operation", "open", "read", "write", "create", "mkdir", "delete", "rmdir", "rename",
+      "link", "symlink", "readlink", "chmod", "chown", "utime", "xattr", "mknod", "stat", "list",
+      "access", "lock", "exec", "*");
+LIST_OF(file_ops, file_op);
 LIST_OF(unix_ops, unix_op);
 
 /* ---- rules ---- */

@@ -4,6 +4,7 @@
 #ifndef TESTS_UNIT_POLICY_FIXTURE_H
 #define TESTS_UNIT_POLICY_FIXTURE_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

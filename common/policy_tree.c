@@ -169,7 +169,8 @@ void policy_each_granted_prefix(const struct policy *p, policy_prefix_fn *fn, vo
 		enum verdict v = (enum verdict)rules[i].verdict;
 
 		for (uint32_t j = 0; policy_grants(v) && j < rules[i].globs.n; j++)
-			fn(arg, policy_str(p, g[j].prefix), g[j].kind == GLOB_LITERAL, v);
+			fn(arg, g[j].prefix_len ? policy_str(p, g[j].prefix) : "/",
+			   g[j].kind == GLOB_LITERAL, v);
 	}
 }
 

@@ -107,8 +107,10 @@ static void run_tree(struct table *t, const yaml_node_t *n, const char *dir, con
 		[SUBTREE_ALLOWED] = "allowed",
 	};
 	char what[300];
+	struct str s;
 
-	snprintf(what, sizeof(what), "tree %s", dir);
+	str_init(&s, what, sizeof(what));
+	str_addf(&s, "tree %s", dir);
 	check(t, n, what, expect, NULL, names[policy_subtree(t->p, dir)], "-");
 }
 
@@ -147,9 +149,12 @@ static const struct {
 /* "~/x" is the home's, as in policies. */
 static const char *at_home(const struct table *t, const char *path, char *buf, size_t size)
 {
+	struct str s;
+
 	if (!path || !str_has_prefix(path, "~/"))
 		return path;
-	snprintf(buf, size, "%s%s", t->o->vars.home ? t->o->vars.home : "", path + 1);
+	str_init(&s, buf, size);
+	str_addf(&s, "%s%s", t->o->vars.home ? t->o->vars.home : "", path + 1);
 	return buf;
 }
 

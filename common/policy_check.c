@@ -68,13 +68,16 @@ void policy_check_duration(struct policy_loader *l, const struct policy_doc *doc
 
 /* ---- paths ---- */
 
-/* "~/x" is the home's, "/workspace/x" the workspace's, wherever they are. */
+/*
+ * "~/x" is the home's, "/workspace/x" the workspace's, wherever they are. Who has no home directory
+ * has nothing in it: such a rule holds for nothing then, and is no error.
+ */
 static bool path_places(struct policy_loader *l, struct policy_node *node)
 {
 	const char *s = node->text;
 
 	if (strcmp(s, "~") == 0 || str_has_prefix(s, "~/"))
-		return set_text(l, node, arena_printf(&l->arena, "${HOME}%s", s + 1));
+		return set_text(l, node, arena_printf(&l->arena, "${HOME:-/nonexistent}%s", s + 1));
 	if (strcmp(s, "/workspace") == 0 || str_has_prefix(s, "/workspace/"))
 		return set_text(l, node,
 				arena_printf(&l->arena, "${WORKSPACE:-/workspace}%s", s + 10));

@@ -331,7 +331,7 @@ static void add_reason(struct str *s, const struct audit_record *r, const char *
 
 void audit_view_line(struct str *s, const struct audit_record *r, bool colour)
 {
-	char text[SUBJECT_SHOWN * 4], decision_buf[24], op_buf[32], op_shown[64];
+	char text[SUBJECT_SHOWN], decision_buf[24], op_buf[32], op_shown[64], done[64];
 	const char *decision = audit_view_decision(r, decision_buf, sizeof(decision_buf));
 	const char *op = op_of(r, op_buf, sizeof(op_buf));
 	const char *paint = colour ? colour_of(decision) : "";
@@ -339,13 +339,15 @@ void audit_view_line(struct str *s, const struct audit_record *r, bool colour)
 
 	str_init(&sub, op_shown, sizeof(op_shown));
 	str_add_escaped(&sub, op, strlen(op));
-	str_init(&sub, text, SUBJECT_SHOWN);
+	str_init(&sub, done, sizeof(done));
+	str_add_escaped(&sub, decision, strlen(decision));
+	str_init(&sub, text, sizeof(text));
 	subject(&sub, r);
 	str_add(s, colour ? dim : "");
 	add_clock(s, r->wall_ns);
 	str_add(s, colour ? reset : "");
 	str_addf(s, "  %-4s  %-13s  %s%-11s%s  %s", audit_gate_name(r->gate), op_shown, paint,
-		 *decision ? decision : "-", *paint ? reset : "", text);
+		 *done ? done : "-", *paint ? reset : "", text);
 	if (sub.cut)
 		str_add(s, "...");
 	for (int n = columns(text); n < SUBJECT_COLUMN; n++)

@@ -135,6 +135,12 @@ void str_add_json(struct str *s, const char *text, size_t len)
 			str_addf(s, "\\%c", p[i]);
 		} else if (n == 1 && (p[i] < 0x20 || p[i] == 0x7f)) {
 			str_addf(s, "\\u%04x", p[i]);
+		} else if (is_unsafe_utf8(p + i, n)) {
+			/* the same text to a parser, and harmless on a terminal */
+			str_addf(s, "\\u%04x",
+				 n == 2 ? (p[i] & 0x1fu) << 6 | (p[i + 1] & 0x3fu)
+					: (p[i] & 0xfu) << 12 | (p[i + 1] & 0x3fu) << 6 |
+						  (p[i + 2] & 0x3fu));
 		} else {
 			str_add_mem(s, text + i, n);
 		}

@@ -2,6 +2,7 @@
 dist_man_MANS = %D%/agentsh.1
 dist_doc_DATA = README.md HACKING.md LICENSE
 dist_doc_DATA += %D%/ARCHITECTURE.md
+dist_doc_DATA += %D%/AUDIT.md
 dist_doc_DATA += %D%/POLICY.md
 dist_doc_DATA += %D%/EXECGATE.md %D%/SYSCALLS.md
 dist_doc_DATA += %D%/dependencies.md

@@ -89,7 +89,8 @@ int policy_opts_finish(struct policy_opts *o)
 	r = place(o->ws_buf, o->workspace ? o->workspace : ".", "workspace");
 	if (r < 0)
 		return r;
-	if (home && home[0] == '/' && place(o->home_buf, home, "home") < 0)
+	/* a home directory that is all there is would make everything private */
+	if (home && home[0] == '/' && home[1] && place(o->home_buf, home, "home") < 0)
 		return -EINVAL;
 	o->vars = (struct policy_vars){
 		.workspace = o->ws_buf,

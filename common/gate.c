@@ -116,8 +116,11 @@ static struct ipc_msg *expect(struct gate *g, enum gate_msg type, struct err *e)
 		return m;
 	if (r == 1)
 		ipc_drop(m);
+	/* the start was given up, or the supervisor ended: it has said why, or was killed */
+	if (r == 0 || (r == 1 && m->type == GATE_STOP))
+		_exit(r == 0);
 	free(m);
-	err_say(e, EPIPE, "the supervisor is gone or sent something else");
+	err_say(e, EPIPE, "the supervisor sent something else than message %d", type);
 	return NULL;
 }
 

@@ -9,6 +9,10 @@
 # PACK (options that choose the policy).
 # Environment: AGENTSH is the program. Started by root with E2E_USER=nobody, commands run as nobody.
 # shellcheck shell=sh disable=SC2034
+if [ -z "${E2E_SESSION:-}" ] && command -v setsid >/dev/null; then
+	E2E_SESSION=1 exec setsid -w "$0" "$@"
+fi
+unset E2E_SESSION
 e2e_src=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/tap.sh
 . "$e2e_src/../lib/tap.sh"
@@ -55,8 +59,7 @@ fi
 e2e_env() { # the environment that both sides of a comparison start from
 	as env -i PATH="$PATH" HOME="$T/home" TERM=dumb LANG=C.UTF-8 USER=tester \
 		GIT_AUTHOR_NAME=T GIT_AUTHOR_EMAIL=t@example.org GIT_COMMITTER_NAME=T \
-		GIT_COMMITTER_EMAIL=t@example.org GIT_AUTHOR_DATE='2026-01-01T00:00:00Z' \
-		GIT_COMMITTER_DATE='2026-01-01T00:00:00Z' GIT_CONFIG_NOSYSTEM=1 \
+		GIT_COMMITTER_EMAIL=t@example.org \
 		AGENTSH_STATE_DIR="$T/state" AGENTSH_CONFIG_DIR="$T/config" \
 		${AGENTSH_POLICY_DIR:+AGENTSH_POLICY_DIR="$AGENTSH_POLICY_DIR"} \
 		${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} "$@"
@@ -82,6 +85,9 @@ fresh() {
 }
 
 same() {
+	# the pack lets no dates through: they are set where the script runs
+	set -- "$1" "export GIT_AUTHOR_DATE='2026-01-01T00:00:00Z' GIT_COMMITTER_DATE='2026-01-01T00:00:00Z'
+$2"
 	fresh
 	(cd "$W" && e2e_env timeout -k 5 "$LIMIT" sh -c "$2") >"$T/out1" 2>"$T/err1" </dev/null
 	e2e_st1=$?
@@ -105,14 +111,15 @@ until_true() {
 	return 1
 }
 
-# processes of agentsh that work for this test's state directory or workspace, without the writer
-# (which stays for a while, for the next session)
+# Processes of agentsh that work for this test, without the audit writer (it stays for a while, for
+# the next session). Root recognises them by the environment; what an ordinary user cannot read,
+# because it is not dumpable, by the session, which is this script's own.
 e2e_processes() {
-	for e2e_d in /proc/[0-9]*; do
-		tr '\0' '\n' <"$e2e_d/environ" 2>/dev/null | grep -qxF "AGENTSH_STATE_DIR=$T/state" || continue
-		e2e_comm=$(tr '\0' ' ' <"$e2e_d/cmdline" 2>/dev/null)
-		case $e2e_comm in *agentsh-auditd* | '') ;; *) echo "${e2e_d#/proc/} $e2e_comm" ;; esac
+	for e2e_f in $(grep -lsaF "AGENTSH_STATE_DIR=$T/state" /proc/[0-9]*/environ); do
+		e2e_comm=$(tr '\0' ' ' 2>/dev/null <"${e2e_f%environ}cmdline")
+		case $e2e_comm in *agentsh-auditd* | '') ;; *) echo "${e2e_f%/environ} $e2e_comm" ;; esac
 	done
+	ps -s $$ -o pid=,args= | grep -E '[a]gentsh(-(fs|net|exec)gate| )' | grep -v -e '\.sh' -e auditd
 }
 
 no_leftover() {
@@ -131,11 +138,10 @@ background() {
 
 e2e_cleanup() {
 	for e2e_p in $e2e_pids; do kill "$e2e_p" 2>/dev/null; done
-	# the audit writer of this state directory is idle now; it goes when its directory has gone
-	for e2e_d in /proc/[0-9]*; do
-		if tr '\0' '\n' <"$e2e_d/environ" 2>/dev/null | grep -qxF "AGENTSH_STATE_DIR=$T/state"; then
-			kill -9 "${e2e_d#/proc/}" 2>/dev/null
-		fi
+	# the audit writer of this state directory is idle now and would wait for the next session
+	for e2e_f in $(grep -lsaF "AGENTSH_STATE_DIR=$T/state" /proc/[0-9]*/environ); do
+		e2e_f=${e2e_f#/proc/}
+		kill -9 "${e2e_f%/environ}" 2>/dev/null
 	done
 	[ -z "${KEEP:-}" ] || { tap_tmp=/nonexistent; echo "# kept: $T"; }
 }

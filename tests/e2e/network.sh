@@ -48,7 +48,8 @@ PACK="--policy $T/policy.yaml --dns 127.0.0.1:$(conf dns_port)"
 mkdir "$T/template" && cp "$T/world/cert.pem" "$T/template/tests.crt"
 fresh
 # outside, the name is given to curl; inside, the resolver knows it
-outside="--resolve allowed.test:$http:127.0.0.1 --resolve allowed.test:$tls:127.0.0.1"
+outside="--resolve allowed.test:$http:127.0.0.1 --resolve allowed.test:$tls:127.0.0.1
+	--resolve allowed.test:$(conf open_port):127.0.0.1"
 
 both() { # NAME URL OPTION...
 	both_name=$1 both_url=$2
@@ -71,7 +72,7 @@ both 'curl https h2, 3 MB' "https://allowed.test:$tls/big" --http2 --cacert test
 both 'curl head, range' "http://allowed.test:$http/big" -r 100-199
 both 'curl 404' "http://allowed.test:$http/none" -f
 head -c 200000 /dev/zero >"$W/body"
-both 'curl post' "http://allowed.test:$(conf open_port)/post" --resolve "allowed.test:$(conf open_port):127.0.0.1" --data-binary @body
+both 'curl post' "http://allowed.test:$(conf open_port)/post" --data-binary @body
 is 'curl over IPv6' "$(wrap curl -6 -sS -m 20 "http://allowed.test:$http/" 2>&1)" 'hello from the host'
 is 'curl upper case, trailing dot' "$(wrap curl -sS -m 20 "http://ALLOWED.test.:$http/" 2>&1)" 'hello from the host'
 is 'python3 urllib' "$(wrap $python -c "import urllib.request; print(urllib.request.urlopen('http://allowed.test:$http/').read().decode(), end='')" 2>&1)" 'hello from the host'

@@ -44,7 +44,7 @@ same 'git rebase' 'git init -q -b main . && git add . && git commit -qm one && g
 same 'git stash' 'git init -q -b main . && git add . && git commit -qm one && echo changed >src/add.h && git stash -q && cat src/add.h && git stash pop -q && cat src/add.h && git stash list'
 same 'git clone of a local repository' 'git init -q -b main a && cp -r src a/ && cd a && git add . && git commit -qm one && cd .. && git clone -q a b && git -C b log --format="%H %s" && ls b/src'
 same 'git gc, fsck, repack' 'git init -q -b main . && for i in 1 2 3 4 5; do echo $i >f$i; git add .; git commit -qm $i; done; git gc -q --prune=now && git fsck --full && git count-objects && git log --oneline | wc -l'
-same 'git worktree, tag, blame, grep' 'git init -q -b main . && git add . && git commit -qm one && git tag v1 && git worktree add -q ../work/wt v1 2>/dev/null && ls wt/src && git blame -s src/add.h && git grep -n add src | sort && git describe'
+same 'git worktree, tag, blame, grep' 'git init -q -b main . && git add . && git commit -qm one && git tag v1 && git worktree add -q ../work/wt v1 2>/dev/null && ls wt/src && git blame -s src/add.h && git grep -n add src | sort && git describe --tags'
 same 'git apply, am, format-patch' 'git init -q -b main . && git add . && git commit -qm one && echo "/* x */" >>src/add.h && git commit -qam two && git format-patch -1 --stdout >p && git reset -q --hard HEAD~1 && git am -q p && git log --format=%s && tail -1 src/add.h'
 
 same 'gcc and make' 'make -s 2>&1 && ./prog 2 3 && make -s check && make -q; echo $?; make -s clean; ls src'

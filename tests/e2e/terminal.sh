@@ -15,7 +15,7 @@ is 'window size' "$(on_tty "stty rows 33 cols 111; $wrapped stty size")" '33 111
 is 'status through script' "$(on_tty "$wrapped sh -c 'exit 9'; echo \$?")" 9
 is '/dev/tty works' "$(on_tty "$wrapped sh -c 'echo to-tty >/dev/tty'")" to-tty
 is 'job control in bash' "$(on_tty "$wrapped bash -ic 'sleep 100 & jobs -p >/dev/null; kill %1; wait %1; echo status \$?' 2>&1" | grep status)" 'status 143'
-is 'fg of a stopped job' "$(on_tty "$wrapped bash -ic 'sh -c \"kill -STOP \\\$\\\$; echo resumed\"; fg >/dev/null; echo done' 2>&1" | grep -E 'resumed|^done' | tr '\n' ' ')" 'resumed done '
+is 'fg of a stopped job' "$(on_tty "$wrapped bash -ic 'sh -c \"kill -STOP \\\$\\\$; echo resumed\"; fg >/dev/null; echo done' 2>&1" | grep -xE 'resumed|done' | tr '\n' ' ')" 'resumed done '
 
 cat >"$T/drive.py" <<'END'
 """drive.py ROUTINE COMMAND...: a person at a terminal. Prints what matters, once."""

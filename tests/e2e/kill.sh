@@ -1,0 +1,137 @@
+#!/bin/sh
+# kill -9 of each process of agentsh at random moments: no agent process survives, nothing hangs,
+# the log is intact or names its torn tail. $KILL_LOOPS times (20).
+set -u
+. "$(dirname "$0")/lib.sh"
+loops=${KILL_LOOPS:-20}
+
+# the processes of one session, by name: what is below the supervisor, and the audit writer
+cat >"$T/killer.py" <<'END'
+"""killer.py AGENTSH STATE MARK DELAY TARGET: one session, one kill; prints what came of it."""
+import os, random, signal, subprocess, sys, time
+agentsh, state, mark, delay, target = sys.argv[1:6]
+marker = "7%s.5" % mark
+work = "while :; do echo x >>log; cat log >/dev/null; mkdir -p d; rmdir d; /bin/true; done & sleep %s & wait" % marker
+
+
+def processes():
+    out = []
+    for d in os.listdir("/proc"):
+        if d.isdigit():
+            try:
+                stat = open("/proc/%s/stat" % d).read()
+                cmd = open("/proc/%s/cmdline" % d, "rb").read().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            f = stat[stat.rindex(")") + 2:].split()
+            out.append((int(d), int(f[1]), stat[stat.index("(") + 1:stat.rindex(")")], cmd, f[0]))
+    return out
+
+
+def below(pid, all_):
+    found, todo = [], [pid]
+    while todo:
+        p = todo.pop()
+        for q in all_:
+            if q[1] == p:
+                found.append(q)
+                todo.append(q[0])
+    return found
+
+
+p = subprocess.Popen([agentsh, "wrap", "--isolate", "--quiet", "--pack", "code-edit", "--", "sh", "-c", work],
+                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+time.sleep(float(delay))
+all_ = processes()
+family = below(p.pid, all_)
+pick = None
+if target == "supervisor":
+    pick = (p.pid, 0, "agentsh", "")
+elif target == "auditd":
+    for q in all_:
+        try:
+            if "auditd" in q[3] and ("STATE_DIR=" + state).encode() in open("/proc/%d/environ" % q[0], "rb").read():
+                pick = q
+        except OSError:
+            if "auditd" in q[3] and state in q[3]:
+                pick = q
+else:
+    named = [q for q in family if target in q[3] or target in q[2]]
+    if target == "init":
+        # the sandbox's first process: a child of the supervisor that has children and is no gate
+        named = [q for q in family if q[1] == p.pid and "gate" not in q[3] and "auditd" not in q[3]]
+    pick = random.choice(named) if named else None
+killed = "nobody"
+start = time.time()
+if pick:
+    try:
+        os.kill(pick[0], signal.SIGKILL)
+        killed = target
+    except OSError as e:
+        killed = "nobody (%s)" % e
+try:
+    _, err = p.communicate(timeout=10 if pick else 0.1)
+    status = p.returncode
+except subprocess.TimeoutExpired:
+    status = "hung"
+    if killed == "nobody":
+        status = "running"
+took = time.time() - start
+if status in ("hung", "running"):
+    p.kill()
+    p.wait()
+deadline = time.time() + 1
+while time.time() < deadline:
+    left = [q for q in processes() if marker in q[3] and q[4] != "Z" and q[0] != os.getpid() and "killer.py" not in q[3]]
+    if not left:
+        break
+    time.sleep(0.05)
+print("%s status=%s took=%.3f left=%d" % (killed, status, took, len(left)))
+END
+own "$T"
+n=0 hung=0 left=0 none=0 bad=0
+: >"$T/results"
+while [ $n -lt "$loops" ]; do
+	n=$((n + 1))
+	case $((n % 6)) in
+	0) target=supervisor ;; 1) target=fsgate ;; 2) target=netgate ;; 3) target=execgate ;; 4) target=init ;; 5) target=auditd ;;
+	esac
+	# the first moments of a session are the interesting ones: half of the kills fall into them
+	delay=$($python -c 'import random; print("%.3f" % (random.uniform(0, 0.06) if random.random() < 0.5 else random.uniform(0.06, 0.6)))')
+	fresh
+	r=$(cd "$W" && e2e_env timeout -k 5 40 $python "$T/killer.py" "$AGENTSH" "$T/state" "$$$n" "$delay" $target 2>&1 | tail -n 1)
+	echo "$target $delay $r" >>"$T/results"
+	case $r in *status=hung*) hung=$((hung + 1)) ;; esac
+	case $r in *left=0) ;; *) left=$((left + 1)) ;; esac
+	case $r in nobody*) none=$((none + 1)) ;; esac
+	if [ $((n % 5)) = 0 ] || [ $n = "$loops" ]; then
+		ctl audit verify >"$T/verify" 2>&1
+		st=$?
+		case $st in 0 | 2) ;; *) bad=$((bad + 1)); echo "verify: $st $(head -n 3 "$T/verify")" >>"$T/results" ;; esac
+	fi
+done
+is "$loops kills: none hangs" "$hung$([ $hung = 0 ] || grep hung "$T/results")" 0
+is "$loops kills: no agent process survives for 1 s" "$left$([ $left = 0 ] || grep -v left=0 "$T/results")" 0
+is "$loops kills: verify never says tampered" "$bad$([ $bad = 0 ] || grep verify "$T/results")" 0
+[ "$none" -lt $((loops / 2 + 1)) ] && ok "$((loops - none)) of $loops found somebody to kill" || nok 'kills found somebody' "$(cat "$T/results")"
+fresh
+is 'a session after all that' "$(wrap echo fine 2>&1)" fine
+ctl audit verify >"$T/out" 2>&1
+st=$?
+case $st in 0 | 2) ok "verify at the end: $st" ;; *) nok 'verify at the end' "$st $(cat "$T/out")" ;; esac
+no_leftover 'nothing is left mounted or running'
+
+# ---- a dead gate ends the session at once ----
+for g in fsgate netgate execgate auditd; do
+	best=99999 statuses=
+	for _ in 1 2 3; do
+		fresh
+		r=$(cd "$W" && e2e_env timeout -k 5 40 $python "$T/killer.py" "$AGENTSH" "$T/state" "$$9" 0.6 $g 2>&1 | tail -n 1)
+		ms=$(echo "$r" | sed -n 's/.*took=\([0-9]*\)\.\([0-9]*\).*/\1\2/p' | sed 's/^0*//')
+		[ -n "$ms" ] && [ "$ms" -lt $best ] && best=$ms
+		statuses="$statuses $(echo "$r" | grep -o 'status=[a-z0-9-]*')"
+	done
+	is "$g killed: status 125" "$statuses" ' status=125 status=125 status=125'
+	[ "$best" -le 100 ] && ok "$g killed: over in $best ms" || nok "$g killed: over within 100 ms" "$best ms; $r"
+done
+done_testing

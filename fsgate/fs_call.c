@@ -14,7 +14,6 @@
 #include "common/log.h"
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_record.h"
-#include "fsgate/fs_who.h"
 
 enum { WAITING, ANSWERED, INTERRUPTED };
 
@@ -31,11 +30,19 @@ void fs_call_init(struct fs_call *c, fuse_req_t req, const struct fs_kind *kind,
 	memset(&c->answer, 0, sizeof(c->answer));
 	memset(&c->approval, 0, sizeof(c->approval));
 	c->recorded = false;
+	c->who.pid = 0;
 	c->fs = fuse_req_userdata(req);
 	c->req = req;
 	c->kind = kind;
 	c->op = kind->op;
 	c->node = fs_node_of(c->fs->tree, ino);
+}
+
+const struct fs_who_is *fs_call_who(struct fs_call *c)
+{
+	if (!c->who.pid)
+		fs_who_get(c->fs->who, fuse_req_ctx(c->req)->pid, &c->who);
+	return &c->who;
 }
 
 int fs_call_judge(struct fs_call *c, enum file_op op, const char *name)
@@ -199,10 +206,8 @@ static void on_interrupt(fuse_req_t req, void *data)
 static int put_question(struct fs_call *c, struct held *h)
 {
 	char subject[2 * PATH_MAX + 8], message[1024];
-	struct fs_who_is who;
 	struct gate_ask ask;
 
-	fs_who_get(c->fs->who, fuse_req_ctx(c->req)->pid, &who);
 	fs_record_message(c, message, sizeof(message));
 	snprintf(subject, sizeof(subject), c->to[0] ? "%s -> %s" : "%s", c->path, c->to);
 	ask = (struct gate_ask){
@@ -210,8 +215,8 @@ static int put_question(struct fs_call *c, struct held *h)
 		.subject = subject,
 		.rule = c->answer.d.rule,
 		.message = message,
-		.pid = who.pid,
-		.comm = who.comm,
+		.pid = fs_call_who(c)->pid,
+		.comm = c->who.comm,
 		.timeout_ms = c->answer.d.timeout_ms,
 	};
 	return gate_ask(&c->fs->gate, &ask, on_answer, h);

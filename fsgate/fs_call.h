@@ -17,6 +17,7 @@
 
 #include "fsgate/fs.h"
 #include "fsgate/fs_decide.h"
+#include "fsgate/fs_who.h"
 
 struct fs_call;
 
@@ -69,11 +70,15 @@ struct fs_call {
 	struct fs_answer answer;
 	const char *op;		 /**< kind's, or a more exact one from judge */
 	bool recorded;
+	struct fs_who_is who; /**< pid 0 until fs_call_who() */
 	struct fs_approval approval;
 };
 
 /** @param node  of ino; the rest of the arguments is filled in by the caller */
 void fs_call_init(struct fs_call *c, fuse_req_t req, const struct fs_kind *kind, fuse_ino_t ino);
+
+/** The process that asks. */
+const struct fs_who_is *fs_call_who(struct fs_call *c);
 
 /** Always replies, now or later. */
 void fs_call_run(struct fs_call *c);

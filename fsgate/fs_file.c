@@ -37,7 +37,8 @@ static bool writes(const struct fs_file *f)
 	return (f->flags & O_ACCMODE) != O_RDONLY;
 }
 
-struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags, pid_t tid)
+struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags,
+			    const struct fs_who_is *who)
 {
 	struct fs_file *f = calloc(1, sizeof(*f));
 
@@ -49,9 +50,9 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags,
 	f->fd = fd;
 	f->flags = flags;
 	fs_node_add_file(fs->tree, n, f, fd);
+	f->who = *who;
 	if (!writes(f))
 		return f;
-	fs_who_get(fs->who, tid, &f->who);
 	pthread_mutex_lock(&fs->files->lock);
 	f->next = fs->files->head;
 	if (f->next)

@@ -19,7 +19,7 @@ struct fs_file {
 	int fd;			     /**< owned */
 	int flags;		     /**< of the open: access mode, O_APPEND */
 	_Atomic uint64_t written;    /**< bytes */
-	struct fs_who_is who;	     /**< opened by; set for files open for writing */
+	struct fs_who_is who;	     /**< opened by */
 };
 
 struct fs_files; /* opaque: those open for writing */
@@ -27,8 +27,9 @@ struct fs_files; /* opaque: those open for writing */
 int fs_file_init(struct fs *fs);
 void fs_file_deinit(struct fs *fs);
 
-/** @param fd  consumed, also on failure. @return NULL on ENOMEM */
-struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags, pid_t tid);
+/** @param fd  consumed, also on failure. @param who  opens it. @return NULL on ENOMEM */
+struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags,
+			    const struct fs_who_is *who);
 
 /** Record what was written, drop its locks, close. */
 void fs_file_close(struct fs *fs, struct fs_file *f);

@@ -11,60 +11,11 @@
 #include "fsgate/fs_node.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "fsgate/fs_at.h"
-
-struct fs_shared {
-	int fd;
-	unsigned users; /* pins, and one for the node that has it */
-};
-
-struct open_file {
-	struct open_file *next;
-	struct fs_file *file;
-	int fd; /* borrowed from the file */
-};
-
-struct fs_node {
-	struct fs_node *parent; /* NULL for the top; counted in parent->n_refs */
-	struct fs_node *hash_next;
-	struct fs_node *warm_prev, *warm_next; /* in the list of evictable descriptors */
-	char *name;
-	char *root_path; /* governed roots only */
-	uint64_t lookups;
-	uint32_t n_refs;
-	uint32_t facts, facts_epoch;
-	nlink_t facts_links;
-	dev_t dev;
-	ino_t ino;
-	mode_t type;
-	struct timespec born; /* ctime of a symbolic link: its text never changes under one ctime */
-	struct fs_shared *shared;
-	struct open_file *files;
-	struct fs_stamp stamps[2];
-	bool hashed;
-	bool fixed;    /* top and governed roots */
-	bool detached; /* its name is not its own any more */
-	bool override;
-};
-
-struct fs_tree {
-	pthread_mutex_t lock;
-	struct fs_node top;
-	struct fs_node **buckets;
-	size_t n_buckets; /* power of two */
-	size_t n_nodes;
-	struct fs_node *roots[256];
-	unsigned n_roots;
-	struct fs_node warm; /* list head: warm.warm_next is the most recently used */
-	unsigned n_warm, max_warm;
-	uint32_t epoch;
-};
+#include "fsgate/fs_node_i.h"
 
 static size_t hash_of(const struct fs_tree *t, const struct fs_node *parent, const char *name)
 {
@@ -98,62 +49,6 @@ int fs_tree_new(struct fs_tree **out, unsigned max_fds)
 	return 0;
 }
 
-static void shared_put(struct fs_shared *s)
-{
-	if (s && --s->users == 0) {
-		close(s->fd);
-		free(s);
-	}
-}
-
-static void cool(struct fs_tree *t, struct fs_node *n)
-{
-	if (!n->warm_next)
-		return;
-	n->warm_next->warm_prev = n->warm_prev;
-	n->warm_prev->warm_next = n->warm_next;
-	n->warm_next = n->warm_prev = NULL;
-	t->n_warm--;
-}
-
-static void warm(struct fs_tree *t, struct fs_node *n)
-{
-	cool(t, n);
-	n->warm_next = t->warm.warm_next;
-	n->warm_prev = &t->warm;
-	n->warm_next->warm_prev = n;
-	t->warm.warm_next = n;
-	t->n_warm++;
-}
-
-static void drop_shared(struct fs_tree *t, struct fs_node *n)
-{
-	cool(t, n);
-	shared_put(n->shared);
-	n->shared = NULL;
-}
-
-static void evict(struct fs_tree *t)
-{
-	while (t->n_warm > t->max_warm)
-		drop_shared(t, t->warm.warm_prev);
-}
-
-/* Give the node a descriptor; consumed. */
-static int set_shared(struct fs_node *n, int fd)
-{
-	struct fs_shared *s = malloc(sizeof(*s));
-
-	if (!s) {
-		close(fd);
-		return -ENOMEM;
-	}
-	s->fd = fd;
-	s->users = 1;
-	n->shared = s;
-	return 0;
-}
-
 static void node_release(struct fs_node *n)
 {
 	struct open_file *next;
@@ -162,7 +57,7 @@ static void node_release(struct fs_node *n)
 		next = o->next;
 		free(o);
 	}
-	shared_put(n->shared);
+	fs_node_i_shared_put(n->shared);
 	free(n->name);
 	free(n->root_path);
 }
@@ -215,7 +110,7 @@ bool fs_tree_is_root(struct fs_tree *t, dev_t dev, ino_t ino)
 
 /* ---- the hash; all with the lock held ---- */
 
-static struct fs_node *find(struct fs_tree *t, const struct fs_node *parent, const char *name)
+struct fs_node *fs_node_i_find(struct fs_tree *t, const struct fs_node *parent, const char *name)
 {
 	struct fs_node *n = t->buckets[hash_of(t, parent, name)];
 
@@ -224,7 +119,7 @@ static struct fs_node *find(struct fs_tree *t, const struct fs_node *parent, con
 	return n;
 }
 
-static void hash_in(struct fs_tree *t, struct fs_node *n)
+void fs_node_i_hash_in(struct fs_tree *t, struct fs_node *n)
 {
 	struct fs_node **b = &t->buckets[hash_of(t, n->parent, n->name)];
 
@@ -233,7 +128,7 @@ static void hash_in(struct fs_tree *t, struct fs_node *n)
 	n->hashed = true;
 }
 
-static void hash_out(struct fs_tree *t, struct fs_node *n)
+void fs_node_i_hash_out(struct fs_tree *t, struct fs_node *n)
 {
 	struct fs_node **p;
 
@@ -263,20 +158,20 @@ static void grow(struct fs_tree *t)
 	for (size_t i = 0; i < n_old; i++) {
 		for (struct fs_node *n = old[i]; n; n = next) {
 			next = n->hash_next;
-			hash_in(t, n);
+			fs_node_i_hash_in(t, n);
 		}
 	}
 	free(old);
 }
 
 /* Free every node from n upwards that nobody needs any more. */
-static void reap(struct fs_tree *t, struct fs_node *n)
+void fs_node_i_reap(struct fs_tree *t, struct fs_node *n)
 {
 	while (n && n->parent && !n->fixed && n->lookups == 0 && n->n_refs == 0) {
 		struct fs_node *parent = n->parent;
 
-		hash_out(t, n);
-		cool(t, n);
+		fs_node_i_hash_out(t, n);
+		fs_node_i_cool(t, n);
 		node_release(n);
 		free(n);
 		t->n_nodes--;
@@ -299,15 +194,15 @@ static struct fs_node *add(struct fs_tree *t, struct fs_node *parent, const char
 	n->parent = parent;
 	parent->n_refs++;
 	t->n_nodes++;
-	hash_in(t, n);
+	fs_node_i_hash_in(t, n);
 	grow(t);
 	return n;
 }
 
-static void detach(struct fs_tree *t, struct fs_node *n)
+void fs_node_i_detach(struct fs_tree *t, struct fs_node *n)
 {
-	hash_out(t, n);
-	cool(t, n); /* the descriptor is all that is left: not evictable any more */
+	fs_node_i_hash_out(t, n);
+	fs_node_i_cool(t, n); /* the descriptor is all that is left: not evictable any more */
 	n->detached = true;
 	n->facts = 0;
 }
@@ -340,7 +235,7 @@ int fs_tree_add_root(struct fs_tree *t, const char *name, const char *path, int 
 		return -code;
 	}
 	n = add(t, &t->top, name);
-	if (!n || set_shared(n, fd) < 0) {
+	if (!n || fs_node_i_set_shared(n, fd) < 0) {
 		if (!n)
 			close(fd);
 		return -ENOMEM;
@@ -371,10 +266,10 @@ struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const ch
 	struct fs_node *n;
 
 	pthread_mutex_lock(&t->lock);
-	n = find(t, parent, name);
+	n = fs_node_i_find(t, parent, name);
 	if (n && !n->fixed && !n->override && !same_file(n, st)) {
-		detach(t, n);
-		reap(t, n);
+		fs_node_i_detach(t, n);
+		fs_node_i_reap(t, n);
 		n = NULL;
 	}
 	if (!n) {
@@ -383,8 +278,8 @@ struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const ch
 			identify(n, st);
 		if (n && fd >= 0) {
 			n->override = true;
-			if (set_shared(n, fd) < 0) {
-				reap(t, n);
+			if (fs_node_i_set_shared(n, fd) < 0) {
+				fs_node_i_reap(t, n);
 				n = NULL;
 			}
 			fd = -1;
@@ -403,7 +298,7 @@ struct fs_node *fs_node_find(struct fs_tree *t, struct fs_node *parent, const ch
 	struct fs_node *n;
 
 	pthread_mutex_lock(&t->lock);
-	n = find(t, parent, name);
+	n = fs_node_i_find(t, parent, name);
 	if (n)
 		n->n_refs++;
 	pthread_mutex_unlock(&t->lock);
@@ -423,7 +318,7 @@ void fs_node_put(struct fs_tree *t, struct fs_node *n)
 		return;
 	pthread_mutex_lock(&t->lock);
 	n->n_refs--;
-	reap(t, n);
+	fs_node_i_reap(t, n);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -431,7 +326,7 @@ void fs_node_forget(struct fs_tree *t, struct fs_node *n, uint64_t lookups)
 {
 	pthread_mutex_lock(&t->lock);
 	n->lookups -= lookups < n->lookups ? lookups : n->lookups;
-	reap(t, n);
+	fs_node_i_reap(t, n);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -520,317 +415,4 @@ bool fs_node_below(struct fs_tree *t, struct fs_node *n, const struct fs_node *d
 		n = n->parent;
 	pthread_mutex_unlock(&t->lock);
 	return n != NULL;
-}
-
-/* ---- descriptors ---- */
-
-/* With the lock held: pin what the node has. */
-static bool pin_shared(struct fs_tree *t, struct fs_node *n, struct fs_pin *out)
-{
-	if (!n->shared)
-		return false;
-	n->shared->users++;
-	out->fd = n->shared->fd;
-	out->shared = n->shared;
-	if (n->warm_next && t->warm.warm_next != n)
-		warm(t, n);
-	return true;
-}
-
-void fs_node_unpin(struct fs_tree *t, struct fs_pin *pin)
-{
-	if (pin->shared) {
-		pthread_mutex_lock(&t->lock);
-		shared_put(pin->shared);
-		pthread_mutex_unlock(&t->lock);
-	} else if (pin->fd >= 0) {
-		close(pin->fd);
-	}
-	pin->fd = -1;
-	pin->shared = NULL;
-}
-
-int fs_node_where(struct fs_tree *t, struct fs_node *n, struct fs_where *w)
-{
-	struct fs_node *parent;
-	int r;
-
-	w->at.fd = -1;
-	w->at.shared = NULL;
-	w->name[0] = '\0';
-	pthread_mutex_lock(&t->lock);
-	w->self = n->fixed || n->detached || n->override;
-	if (w->self) {
-		bool have = pin_shared(t, n, &w->at);
-
-		pthread_mutex_unlock(&t->lock);
-		return have ? 0 : -ESTALE;
-	}
-	parent = n->parent;
-	parent->n_refs++;
-	strncpy(w->name, n->name, sizeof(w->name) - 1);
-	w->name[sizeof(w->name) - 1] = '\0';
-	pthread_mutex_unlock(&t->lock);
-	r = fs_node_pin(t, parent, &w->at);
-	fs_node_put(t, parent);
-	return r;
-}
-
-/* A directory's descriptor was opened: let others use it too. */
-static void keep_pin(struct fs_tree *t, struct fs_node *n, struct fs_pin *pin)
-{
-	pthread_mutex_lock(&t->lock);
-	if (!n->shared && !n->detached) {
-		struct fs_shared *s = malloc(sizeof(*s));
-
-		if (s) {
-			s->fd = pin->fd;
-			s->users = 2;
-			n->shared = s;
-			pin->shared = s;
-			warm(t, n);
-			evict(t);
-		}
-	}
-	pthread_mutex_unlock(&t->lock);
-}
-
-static int open_path(struct fs_tree *t, struct fs_node *n, struct fs_pin *out)
-{
-	struct fs_where w;
-	struct stat st;
-	int fd, r = fs_node_where(t, n, &w);
-
-	if (r < 0)
-		return r;
-	if (w.self) { /* detached in the meantime: it has a descriptor of its own */
-		*out = w.at;
-		return 0;
-	}
-	fd = fs_at_open(w.at.fd, w.name, O_PATH, 0);
-	fs_node_unpin(t, &w.at);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0 || !fs_node_is(n, &st)) {
-		close(fd);
-		return -ESTALE;
-	}
-	out->fd = fd;
-	out->shared = NULL;
-	return 0;
-}
-
-int fs_node_pin(struct fs_tree *t, struct fs_node *n, struct fs_pin *out)
-{
-	bool have;
-	int r;
-
-	out->fd = -1;
-	out->shared = NULL;
-	if (!n->parent)
-		return -EACCES; /* the top has no backing */
-	pthread_mutex_lock(&t->lock);
-	have = pin_shared(t, n, out);
-	pthread_mutex_unlock(&t->lock);
-	if (have)
-		return 0;
-	r = open_path(t, n, out);
-	if (r == -ENOENT || r == -ENOTDIR || r == -ESTALE) /* perhaps it moved while we looked */
-		r = open_path(t, n, out);
-	if (r == 0 && !out->shared && n->type == S_IFDIR)
-		keep_pin(t, n, out);
-	if (r != -ENOENT && r != -ENOTDIR && r != -ESTALE)
-		return r;
-	/* the name is another file's by now; whoever has this one open can go on */
-	out->fd = fs_node_dup_file(t, n);
-	return out->fd < 0 ? -ESTALE : 0;
-}
-
-/* ---- changes of names ---- */
-
-void fs_node_detach(struct fs_tree *t, struct fs_node *n, int fd)
-{
-	pthread_mutex_lock(&t->lock);
-	if (!n->fixed) {
-		detach(t, n);
-		if (!n->shared && fd >= 0) {
-			set_shared(n, fd);
-			fd = -1;
-		}
-	}
-	pthread_mutex_unlock(&t->lock);
-	if (fd >= 0)
-		close(fd);
-}
-
-/* Put n under a new name; spare is that name's own copy. */
-static void rehash(struct fs_tree *t, struct fs_node *n, struct fs_node *parent, char *spare)
-{
-	struct fs_node *old = n->parent;
-
-	hash_out(t, n);
-	free(n->name);
-	n->name = spare;
-	n->parent = parent;
-	n->facts = 0;
-	if (n->type == S_IFDIR)
-		t->epoch++;
-	parent->n_refs++;
-	hash_in(t, n);
-	old->n_refs--;
-	reap(t, old);
-}
-
-void fs_node_moved(struct fs_tree *t, struct fs_node *parent, const char *name,
-		   struct fs_node *new_parent, const char *new_name, int fd)
-{
-	char *spare = strdup(new_name);
-	struct fs_node *n, *gone;
-
-	pthread_mutex_lock(&t->lock);
-	gone = find(t, new_parent, new_name);
-	if (gone && !gone->fixed) {
-		detach(t, gone);
-		if (!gone->shared && fd >= 0) {
-			set_shared(gone, fd);
-			fd = -1;
-		}
-		reap(t, gone);
-	}
-	n = find(t, parent, name);
-	if (n && spare) {
-		rehash(t, n, new_parent, spare);
-		spare = NULL;
-	} else if (n) {
-		detach(t, n); /* out of memory: better no name than the wrong one */
-	}
-	pthread_mutex_unlock(&t->lock);
-	free(spare);
-	if (fd >= 0)
-		close(fd);
-}
-
-void fs_node_swapped(struct fs_tree *t, struct fs_node *a, const char *a_name, struct fs_node *b,
-		     const char *b_name)
-{
-	char *spare_a = strdup(a_name), *spare_b = strdup(b_name);
-	struct fs_node *x, *y;
-
-	pthread_mutex_lock(&t->lock);
-	x = find(t, a, a_name);
-	y = find(t, b, b_name);
-	if (x)
-		x->n_refs++;
-	if (y)
-		y->n_refs++;
-	if (x && spare_b) {
-		rehash(t, x, b, spare_b);
-		spare_b = NULL;
-	}
-	if (y && spare_a) {
-		rehash(t, y, a, spare_a);
-		spare_a = NULL;
-	}
-	if (x) {
-		x->n_refs--;
-		reap(t, x);
-	}
-	if (y) {
-		y->n_refs--;
-		reap(t, y);
-	}
-	pthread_mutex_unlock(&t->lock);
-	free(spare_a);
-	free(spare_b);
-}
-
-/* ---- open files ---- */
-
-void fs_node_add_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f, int fd)
-{
-	struct open_file *o = malloc(sizeof(*o));
-
-	pthread_mutex_lock(&t->lock);
-	n->n_refs++;
-	if (o) { /* without it, stat of the file after its unlink may fail: no more than that */
-		o->file = f;
-		o->fd = fd;
-		o->next = n->files;
-		n->files = o;
-	}
-	pthread_mutex_unlock(&t->lock);
-}
-
-void fs_node_del_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f)
-{
-	struct open_file *o = NULL;
-
-	pthread_mutex_lock(&t->lock);
-	for (struct open_file **p = &n->files; *p; p = &(*p)->next) {
-		if ((*p)->file == f) {
-			o = *p;
-			*p = o->next;
-			break;
-		}
-	}
-	n->n_refs--;
-	reap(t, n);
-	pthread_mutex_unlock(&t->lock);
-	free(o);
-}
-
-int fs_node_dup_file(struct fs_tree *t, struct fs_node *n)
-{
-	int fd = -1;
-
-	pthread_mutex_lock(&t->lock);
-	if (n->files)
-		fd = fcntl(n->files->fd, F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&t->lock);
-	return fd;
-}
-
-/* ---- what is remembered about a node ---- */
-
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-bool fs_node_stamp(struct fs_tree *t, struct fs_node *n, enum fs_stamp_of which,
-		   const struct stat *st)
-{
-	struct fs_stamp now = {st->st_mtim, st->st_ctim, st->st_size};
-	struct fs_stamp *s = &n->stamps[which];
-	bool same;
-
-	pthread_mutex_lock(&t->lock);
-	same = same_time(&s->mtime, &now.mtime) && same_time(&s->ctime, &now.ctime) &&
-	       s->size == now.size;
-	*s = now;
-	pthread_mutex_unlock(&t->lock);
-	return same;
-}
-
-bool fs_node_fact(struct fs_tree *t, struct fs_node *n, enum fs_fact f, nlink_t links)
-{
-	bool yes;
-
-	pthread_mutex_lock(&t->lock);
-	yes = (n->facts & f) && n->facts_epoch == t->epoch &&
-	      (f != FS_LINKS_INSIDE || n->facts_links == links);
-	pthread_mutex_unlock(&t->lock);
-	return yes;
-}
-
-void fs_node_set_fact(struct fs_tree *t, struct fs_node *n, enum fs_fact f, nlink_t links)
-{
-	pthread_mutex_lock(&t->lock);
-	if (n->facts_epoch != t->epoch)
-		n->facts = 0;
-	n->facts_epoch = t->epoch;
-	n->facts |= f;
-	if (f == FS_LINKS_INSIDE)
-		n->facts_links = links;
-	pthread_mutex_unlock(&t->lock);
 }

@@ -113,7 +113,7 @@ static void tell_caches(struct fs_call *c, const struct stat *st)
 /* Give the kernel a handle for fd (consumed). @return the file or NULL */
 static struct fs_file *make_handle(struct fs_call *c, struct fs_node *n, int fd)
 {
-	struct fs_file *f = fs_file_new(c->fs, n, fd, c->fi.flags, fuse_req_ctx(c->req)->pid);
+	struct fs_file *f = fs_file_new(c->fs, n, fd, c->fi.flags, fs_call_who(c));
 
 	c->fi.fh = (uintptr_t)f;
 	/* flush is for the locks of writers: see fs_lock.h */

@@ -52,12 +52,10 @@ static bool is_repeated(struct fs_call *c)
 {
 	struct fs_recent *recent = c->fs->recent;
 	uint64_t key = 0xCBF29CE484222325ull, now = loop_now_ms();
-	struct fs_who_is who;
 	struct recent *slot;
 	bool yes;
 
-	fs_who_get(c->fs->who, fuse_req_ctx(c->req)->pid, &who);
-	key = (key ^ (uint64_t)who.pid) * 0x100000001B3ull;
+	key = (key ^ (uint64_t)fs_call_who(c)->pid) * 0x100000001B3ull;
 	for (const char *s = c->path; *s; s++)
 		key = (key ^ (unsigned char)*s) * 0x100000001B3ull;
 	pthread_mutex_lock(&recent->lock);
@@ -175,11 +173,10 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 {
 	struct audit_field fields[FIELDS_MAX];
 	char flags[96], message[1024];
-	struct fs_who_is who;
+	const struct fs_who_is *who = fs_call_who(c);
 	struct audit_event ev;
 	bool denied = strcmp(decision, "deny") == 0;
 
-	fs_who_get(c->fs->who, fuse_req_ctx(c->req)->pid, &who);
 	if (denied)
 		fs_record_message(c, message, sizeof(message));
 	else
@@ -192,8 +189,8 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 		.verdict = c->answer.d.verdict,
 		.rule = c->answer.d.rule ? c->answer.d.rule : "",
 		.message = message,
-		.pid = who.pid,
-		.comm = who.comm,
+		.pid = who->pid,
+		.comm = who->comm,
 		.fields = fields,
 		.n_fields = fill_fields(c, fields, flags, sizeof(flags), error),
 		.durability = gate_durability(&c->fs->gate, denied, c->kind->changes),

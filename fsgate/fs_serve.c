@@ -147,7 +147,6 @@ int fs_serve_run(struct fs *fs)
 	/* a queue of its own for each worker; it can be had in the device's user namespace only */
 	fuse_loop_cfg_set_clone_fd(conf, fs->gate.is_root);
 	fuse_loop_cfg_set_max_threads(conf, 16);
-	fuse_loop_cfg_set_idle_threads(conf, 4);
 	r = fuse_session_loop_mt(fs->se, conf);
 	fuse_loop_cfg_destroy(conf);
 	return r;

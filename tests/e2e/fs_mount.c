@@ -319,13 +319,22 @@ static void hand_over(int sock, int mount_fd)
 	close(mount_fd);
 }
 
-static void answer(int ctl)
+static void gate_died(pid_t gate)
+{
+	int status = 0;
+
+	waitpid(gate, &status, 0);
+	fprintf(stderr, "fs_mount: the gate died, wait status %#x\n", (unsigned)status);
+	exit(125);
+}
+
+static void answer(int ctl, pid_t gate)
 {
 	struct ipc_msg *m = malloc(sizeof(*m));
 	uint32_t id;
 
 	if (!m || ipc_recv(ctl, m) != 1)
-		exit(125); /* the gate died */
+		gate_died(gate);
 	id = m->id;
 	if (m->type != GATE_ASK || strcmp(opt.approve, "none") == 0) {
 		free(m);
@@ -339,7 +348,7 @@ static void answer(int ctl)
 	free(m);
 }
 
-static int supervise(int ctl, pid_t init)
+static int supervise(int ctl, pid_t gate, pid_t init)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, init, 0), status;
 	struct pollfd p[] = {{.fd = ctl, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
@@ -348,7 +357,7 @@ static int supervise(int ctl, pid_t init)
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			die("poll");
 		if (p[0].revents)
-			answer(ctl);
+			answer(ctl, gate);
 		if (p[1].revents)
 			break;
 	}
@@ -401,7 +410,7 @@ int main(int argc, char **argv)
 	close(wake);
 	init = start_sandbox(&sock);
 	hand_over(sock, set_up_gate(ctl, init));
-	status = supervise(ctl, init);
+	status = supervise(ctl, gate, init);
 	stop_gate(ctl, gate);
 	if (audit_session_end(s, &e) < 0)
 		fprintf(stderr, "fs_mount: %s\n", e.text);

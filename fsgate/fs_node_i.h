@@ -1,0 +1,78 @@
+/*
+ * fs_node_i.h - inside the node tree: fs_node.c (table, life, paths), fs_node_fd.c (descriptors),
+ *               fs_node_move.c (names that change, facts)
+ *
+ * Every function here wants the tree's lock held.
+ */
+#ifndef FSGATE_FS_NODE_I_H
+#define FSGATE_FS_NODE_I_H
+
+#include <pthread.h>
+
+#include "fsgate/fs_node.h"
+
+struct fs_shared {
+	int fd;
+	unsigned users; /* pins, and one for the node that has it */
+};
+
+struct open_file {
+	struct open_file *next;
+	struct fs_file *file;
+	int fd; /* borrowed from the file */
+};
+
+struct fs_node {
+	struct fs_node *parent; /* NULL for the top; counted in parent->n_refs */
+	struct fs_node *hash_next;
+	struct fs_node *warm_prev, *warm_next; /* in the list of evictable descriptors */
+	char *name;
+	char *root_path; /* governed roots only */
+	uint64_t lookups;
+	uint32_t n_refs;
+	uint32_t facts, facts_epoch;
+	nlink_t facts_links;
+	dev_t dev;
+	ino_t ino;
+	mode_t type;
+	struct timespec born; /* ctime of a symbolic link: its text never changes under one ctime */
+	struct fs_shared *shared;
+	struct open_file *files;
+	struct fs_stamp stamps[2];
+	bool hashed;
+	bool fixed;    /* top and governed roots */
+	bool detached; /* its name is not its own any more */
+	bool override;
+};
+
+struct fs_tree {
+	pthread_mutex_t lock;
+	struct fs_node top;
+	struct fs_node **buckets;
+	size_t n_buckets; /* power of two */
+	size_t n_nodes;
+	struct fs_node *roots[256];
+	unsigned n_roots;
+	struct fs_node warm; /* list head: warm.warm_next is the most recently used */
+	unsigned n_warm, max_warm;
+	uint32_t epoch;
+};
+
+
+struct fs_node *fs_node_i_find(struct fs_tree *t, const struct fs_node *parent, const char *name);
+void fs_node_i_hash_in(struct fs_tree *t, struct fs_node *n);
+void fs_node_i_hash_out(struct fs_tree *t, struct fs_node *n);
+
+/** Free every node from n upwards that nobody needs any more. */
+void fs_node_i_reap(struct fs_tree *t, struct fs_node *n);
+
+/** Its name is not its own any more: what descriptor it has is all that is left of it. */
+void fs_node_i_detach(struct fs_tree *t, struct fs_node *n);
+
+void fs_node_i_shared_put(struct fs_shared *s);
+/** Take a node out of the list of descriptors that may be closed. */
+void fs_node_i_cool(struct fs_tree *t, struct fs_node *n);
+/** Give the node a descriptor; consumed, also on failure. @return 0 or -ENOMEM */
+int fs_node_i_set_shared(struct fs_node *n, int fd);
+
+#endif

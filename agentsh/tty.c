@@ -162,6 +162,12 @@ bool tty_agent_stopped(struct tty *t, int signo)
 		give_to_agent(t);
 		return true;
 	}
+	/*
+	 * Stopped by a signal that no terminal sent: whoever did that may continue it, from the inside
+	 * too, and could not continue us.
+	 */
+	if (!wants_terminal && !is_ours(t) && !tty_agent_owns(t))
+		return false;
 	if (tty_agent_owns(t)) {
 		t->is_inside_saved = tcgetattr(t->fd, &t->inside) == 0;
 		set_group(t, t->own_group);

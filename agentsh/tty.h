@@ -51,7 +51,8 @@ bool tty_agent_owns(const struct tty *t);
  * continue it, because there is no job control around us), and the agent has the terminal again if
  * we are in the foreground. Without a terminal SIGSTOP stops the agent alone.
  *
- * @return true: continue the agent now (sandbox_continue() with tty_agent_owns())
+ * @return true: continue the agent now (sandbox_continue() with tty_agent_owns()); false: it stays
+ *         stopped, since that has nothing to do with the terminal
  */
 bool tty_agent_stopped(struct tty *t, int signo);
 

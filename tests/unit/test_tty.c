@@ -316,7 +316,24 @@ static void test_modes(void)
 	shell_end(&s);
 }
 
+/* Away from the terminal a stop is the agent's own affair: the job goes on when the agent does. */
+static void test_stop_inside(void)
+{
+	char *argv[] = {(char *)"sh", (char *)"-c",
+			(char *)"(sleep 0.2; kill -CONT $$) & kill -STOP $$; exit 6", NULL};
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		setsid();
+		_exit(supervise(argv));
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, WUNTRACED), pid);
+	CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 6);
+}
+
 static const struct unit_case cases[] = {
+	{"stop without terminal", test_stop_inside},
 	{"suspend and continue", test_suspend},
 	{"interrupt", test_interrupt},
 	{"terminal on demand", test_lazy},

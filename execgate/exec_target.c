@@ -70,6 +70,7 @@ static int digest_part(struct exec_part *p, const struct exec_world *w)
 static int add_loader_names(struct exec_target *t, struct exec_part *p, const struct exec_world *w,
 			    const struct exec_base *base)
 {
+	struct exec_base plain = {.tid = base->tid, .dirfd = AT_FDCWD, .cwd = base->cwd};
 	struct exec_names names = {0};
 	struct exec_part loader = {.fd = -1};
 	char path[PATH_MAX + 1] = "";
@@ -81,7 +82,7 @@ static int add_loader_names(struct exec_target *t, struct exec_part *p, const st
 	n = pread(p->fd, path, (size_t)p->image.interp_len, (off_t)p->image.interp_off);
 	if (n != (ssize_t)p->image.interp_len || path[n - 1] != '\0')
 		return -ENOEXEC;
-	r = exec_resolve(&loader.file, w->root, base, path);
+	r = exec_resolve(&loader.file, w->root, &plain, path);
 	if (r == 0)
 		r = open_for_reading(&loader);
 	if (r == 0)

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -24,39 +23,31 @@
 
 struct exec_notify {
 	struct exec_serve *serve;
-	size_t notif_size;	  /* as large as the kernel's, see seccomp_unotify(2) */
-	pthread_mutex_t receive;  /* held by the thread that waits for the next notification */
-	pthread_mutex_t count;	  /* over what follows */
-	pthread_cond_t all_gone;
+	size_t notif_size;	   /* as large as the kernel's, see seccomp_unotify(2) */
+	pthread_mutex_t receive;   /* held by the thread that waits for the next notification */
+	pthread_mutex_t count;	   /* over what follows */
 	unsigned n_threads, n_idle; /* idle: waiting, or waiting to wait */
 };
 
-static void *run(void *arg);
+static void run(void *arg);
 
 static void count(struct exec_notify *p, int threads, int idle)
 {
 	pthread_mutex_lock(&p->count);
 	p->n_threads += (unsigned)threads;
 	p->n_idle += (unsigned)idle;
-	if (p->n_threads == 0)
-		pthread_cond_broadcast(&p->all_gone);
 	pthread_mutex_unlock(&p->count);
 }
 
 static int add_thread(struct exec_notify *p)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
 	int r;
 
 	count(p, 1, 1);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attr, run, p);
-	pthread_attr_destroy(&attr);
-	if (r != 0)
+	r = exec_threads_start(p->serve->threads, run, p);
+	if (r < 0)
 		count(p, -1, -1);
-	return -r;
+	return r;
 }
 
 /* This thread is about to serve. If that leaves nobody to receive, there is a new one. */
@@ -88,7 +79,7 @@ static bool receive(struct exec_notify *p, struct seccomp_notif *n)
 	}
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
 	struct exec_notify *p = arg;
 	struct seccomp_notif *n = malloc(p->notif_size);
@@ -105,8 +96,6 @@ static void *run(void *arg)
 		count(p, 0, 1);
 	}
 	free(n);
-	count(p, -1, -1);
-	return NULL;
 }
 
 int exec_notify_start(struct exec_notify **out, struct exec_serve *s, struct err *e)
@@ -128,37 +117,23 @@ int exec_notify_start(struct exec_notify **out, struct exec_serve *s, struct err
 				: sizeof(struct seccomp_notif);
 	pthread_mutex_init(&p->receive, NULL);
 	pthread_mutex_init(&p->count, NULL);
-	pthread_cond_init(&p->all_gone, NULL);
 	/* Linux 6.6: caller and gate take turns on one CPU; older kernels go without */
 	(void)ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
 		    SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 	r = add_thread(p);
 	if (r < 0) {
-		free(p);
+		exec_notify_free(p);
 		return err_set(e, -r, "threads");
 	}
 	*out = p;
 	return 0;
 }
 
-int exec_notify_join(struct exec_notify *p, unsigned timeout_ms)
+void exec_notify_free(struct exec_notify *p)
 {
-	struct timespec until;
-	int r = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
+	if (p) {
+		pthread_mutex_destroy(&p->receive);
+		pthread_mutex_destroy(&p->count);
 	}
-	pthread_mutex_lock(&p->count);
-	while (p->n_threads > 0 && r == 0)
-		r = pthread_cond_clockwait(&p->all_gone, &p->count, CLOCK_MONOTONIC, &until);
-	r = p->n_threads > 0 ? -ETIMEDOUT : 0;
-	pthread_mutex_unlock(&p->count);
-	if (r == 0)
-		free(p);
-	return r;
+	free(p);
 }

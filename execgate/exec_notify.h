@@ -3,7 +3,8 @@
  *
  * One thread waits in SECCOMP_IOCTL_NOTIF_RECV; with a notification in hand it lets the next one
  * wait and serves its own. An exec that takes long (a large file to hash, a disk to wait for) holds
- * up nobody else; threads are added when all are busy.
+ * up nobody else; threads are added when all are busy, and all end when no process of the sandbox
+ * is left.
  */
 #ifndef EXECGATE_EXEC_NOTIFY_H
 #define EXECGATE_EXEC_NOTIFY_H
@@ -14,17 +15,13 @@
 struct exec_notify;
 
 /**
- * Start serving.
+ * Start serving, in threads of s->threads.
  *
- * @param s  borrowed until exec_notify_join() has returned 0
+ * @param s  borrowed while any of them runs
  */
 int exec_notify_start(struct exec_notify **out, struct exec_serve *s, struct err *e);
 
-/**
- * Wait for the threads, which end when no process of the sandbox is left, and free.
- *
- * @return 0, or -ETIMEDOUT: some still run, nothing is freed
- */
-int exec_notify_join(struct exec_notify *p, unsigned timeout_ms);
+/** None of the threads may be running. */
+void exec_notify_free(struct exec_notify *p);
 
 #endif

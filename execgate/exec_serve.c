@@ -1,7 +1,6 @@
 #include "execgate/exec_serve.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,12 +102,11 @@ static void allow(struct job *j)
 
 /* ---- approval ---- */
 
-static void *allow_thread(void *arg)
+static void allow_later(void *arg)
 {
 	AUTO(job_free) struct job *j = arg;
 
 	allow(j);
-	return NULL;
 }
 
 /*
@@ -119,7 +117,6 @@ static void on_answer(void *arg, bool allowed, const char *approver, uint64_t wa
 		      uint32_t approval_id)
 {
 	AUTO(job_free) struct job *j = arg;
-	pthread_t thread;
 
 	snprintf(j->approver, sizeof(j->approver), "%s", approver);
 	j->record.approver = j->approver;
@@ -135,12 +132,10 @@ static void on_answer(void *arg, bool allowed, const char *approver, uint64_t wa
 		deny(j);
 		return;
 	}
-	if (pthread_create(&thread, NULL, allow_thread, j) != 0) {
+	if (exec_threads_start(j->s->threads, allow_later, j) < 0)
 		deny_because(j, "no thread for an approved program");
-		return;
-	}
-	pthread_detach(thread);
-	j = NULL; /* the thread's now */
+	else
+		j = NULL; /* the thread's now */
 }
 
 static void hold(struct job **jp)

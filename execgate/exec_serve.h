@@ -13,6 +13,7 @@
 #include "execgate/exec_depth.h"
 #include "execgate/exec_notice.h"
 #include "execgate/exec_target.h"
+#include "execgate/exec_threads.h"
 
 struct exec_serve {
 	struct gate *gate;
@@ -20,6 +21,7 @@ struct exec_serve {
 	struct exec_world world;
 	struct exec_depth *depth;
 	struct exec_notices *notices;
+	struct exec_threads *threads; /**< everything that runs beside the event loop */
 };
 
 /** Thread-safe; returns when the exec has been answered and verified, or is held for approval. */

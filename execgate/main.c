@@ -83,15 +83,16 @@ static int set_up(struct gate *g, struct exec_serve *s, struct exec_root *root, 
 	s->world.hash = exec_hash_new();
 	s->depth = exec_depth_new(agent, init);
 	s->notices = exec_notices_new();
-	if (!s->world.hash || !s->depth || !s->notices)
+	s->threads = exec_threads_new();
+	if (!s->world.hash || !s->depth || !s->notices || !s->threads)
 		return err_set(e, ENOMEM, "execgate");
 	return 0;
 }
 
 /* The sandbox is gone, so its threads here end too; one that does not keeps everything in use. */
-static void close_cleanly(struct gate *g, struct exec_notify *threads)
+static void close_cleanly(struct gate *g, struct exec_threads *threads)
 {
-	if (exec_notify_join(threads, 500) == 0)
+	if (exec_threads_wait(threads, 500) == 0)
 		gate_close(g);
 }
 
@@ -99,7 +100,7 @@ static int serve(struct gate *g, struct err *e)
 {
 	static struct exec_root root;
 	static struct exec_serve s;
-	struct exec_notify *threads;
+	struct exec_notify *notify;
 	struct loop *loop = NULL;
 	int r = check_ptrace(e);
 
@@ -116,14 +117,14 @@ static int serve(struct gate *g, struct err *e)
 		r = gate_watch(g, loop);
 	if (r < 0)
 		return err_set(e, -r, "event loop");
-	r = exec_notify_start(&threads, &s, e);
+	r = exec_notify_start(&notify, &s, e);
 	if (r == 0 && (r = gate_live(g, NULL, 0)) < 0)
 		err_set(e, -r, "report to the supervisor");
 	if (r < 0)
 		return r;
 	r = loop_run(loop);
 	if (r == 0)
-		close_cleanly(g, threads);
+		close_cleanly(g, s.threads);
 	return r;
 }
 

@@ -16,6 +16,7 @@ noinst_LIBRARIES += %D%/libexecgate.a
 	%D%/exec_resolve.c %D%/exec_resolve.h \
 	%D%/exec_serve.c %D%/exec_serve.h \
 	%D%/exec_target.c %D%/exec_target.h \
+	%D%/exec_threads.c %D%/exec_threads.h \
 	%D%/exec_verify.c %D%/exec_verify.h \
 	%D%/exec_walk.c %D%/exec_walk.h
 EXECGATE_LIBS = %D%/libexecgate.a $(COMMON_LIBS) $(SECCOMP_LIBS)

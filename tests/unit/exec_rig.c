@@ -124,21 +124,21 @@ struct held {
 	void *arg;
 };
 
-static void *answer(void *arg)
+static struct exec_threads *threads;
+
+static void answer(void *arg)
 {
 	struct held *h = arg;
 
 	usleep(50000);
 	h->fn(h->arg, current->approve, "tester", 50, 7);
 	free(h);
-	return NULL;
 }
 
 int __wrap_gate_ask(struct gate *g, const struct gate_ask *ask, gate_answer_fn *fn, void *arg);
 int __wrap_gate_ask(struct gate *g, const struct gate_ask *ask, gate_answer_fn *fn, void *arg)
 {
 	struct held *h = malloc(sizeof(*h));
-	pthread_t thread;
 
 	(void)g;
 	if (!h)
@@ -146,10 +146,7 @@ int __wrap_gate_ask(struct gate *g, const struct gate_ask *ask, gate_answer_fn *
 	snprintf(current->asked, sizeof(current->asked), "%s", ask->subject);
 	h->fn = fn;
 	h->arg = arg;
-	if (pthread_create(&thread, NULL, answer, h) != 0)
-		return -EAGAIN;
-	pthread_detach(thread);
-	return 0;
+	return exec_threads_start(threads, answer, h);
 }
 
 /* ---- files ---- */
@@ -279,7 +276,7 @@ void rig_run(struct rig *r, int (*fn)(struct rig *r))
 	struct gate_side *g = calloc(1, sizeof(*g));
 	struct err e = ERR_INIT;
 	int sock[2], err[2], root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct exec_notify *threads;
+	struct exec_notify *notify;
 	pid_t pid;
 
 	if (!g || ipc_pair(sock) < 0 || pipe2(err, O_CLOEXEC) < 0)
@@ -300,14 +297,15 @@ void rig_run(struct rig *r, int (*fn)(struct rig *r))
 	g->serve.world.hash = exec_hash_new();
 	g->serve.depth = exec_depth_new(pid, getpid());
 	g->serve.notices = exec_notices_new();
+	g->serve.threads = threads = exec_threads_new();
 	if (exec_root_open(&g->root, root, &e) < 0 ||
 	    exec_alias_new(&g->serve.world.alias, &g->root, NULL, &e) < 0 ||
-	    exec_notify_start(&threads, &g->serve, &e) < 0 || write(sock[0], "g", 1) != 1)
+	    exec_notify_start(&notify, &g->serve, &e) < 0 || write(sock[0], "g", 1) != 1)
 		abort();
 	drain(r, err[0]);
 	if (waitpid(pid, &r->status, 0) != pid)
 		abort();
-	if (exec_notify_join(threads, 60000) < 0)
+	if (exec_threads_wait(g->serve.threads, 60000) < 0)
 		abort();
 	close(sock[0]);
 	close(err[0]);
@@ -317,6 +315,8 @@ void rig_run(struct rig *r, int (*fn)(struct rig *r))
 	exec_hash_free(g->serve.world.hash);
 	exec_depth_free(g->serve.depth);
 	exec_notices_free(g->serve.notices);
+	exec_notify_free(notify);
+	exec_threads_free(g->serve.threads);
 	free(g);
 }
 

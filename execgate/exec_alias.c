@@ -28,13 +28,20 @@ struct entry {
 	uint8_t digest[EXEC_SHA256];
 };
 
+/* A bare name, or a glob of bare names, whose files are looked for in the usual directories. */
+struct wanted {
+	const char *name; /* borrowed */
+	enum what what;
+	bool is_glob;
+};
+
 struct exec_alias {
 	const struct exec_root *root;
 	pthread_mutex_t lock; /* over digests */
 	struct entry *v;      /* owned array */
 	size_t n, cap;
-	const char **globs;   /* owned array of borrowed patterns, while filling */
-	size_t n_globs;
+	struct wanted *wanted; /* owned array, while filling: sorted plain names, then globs */
+	size_t n_wanted, n_plain;
 	int error; /* first failure while filling */
 };
 
@@ -112,25 +119,16 @@ static void enter(struct exec_alias *a, enum what what, const char *name, const 
 		a->error = r;
 }
 
-static void enter_in_path(struct exec_alias *a, enum what what, const char *name)
+static void want(struct exec_alias *a, enum what what, const char *name, bool is_glob)
 {
-	char path[PATH_MAX];
-
-	for (size_t i = 0; i < ARRAY_LEN(path_dirs); i++)
-		if (snprintf(path, sizeof(path), "%s/%s", path_dirs[i], name) < PATH_MAX)
-			enter(a, what, name, path);
-}
-
-static void add_glob(struct exec_alias *a, const char *glob)
-{
-	const char **more = realloc(a->globs, (a->n_globs + 1) * sizeof(*more));
+	struct wanted *more = realloc(a->wanted, (a->n_wanted + 1) * sizeof(*more));
 
 	if (!more) {
 		a->error = -ENOMEM;
 		return;
 	}
-	a->globs = more;
-	a->globs[a->n_globs++] = glob;
+	a->wanted = more;
+	a->wanted[a->n_wanted++] = (struct wanted){name, what, is_glob};
 }
 
 static void on_command(void *arg, const char *command, enum verdict v)
@@ -142,17 +140,62 @@ static void on_command(void *arg, const char *command, enum verdict v)
 		return;
 	if (command[0] == '/' && !is_glob)
 		enter(a, NAMED, command, command);
-	else if (command[0] != '/' && !is_glob)
-		enter_in_path(a, NAMED, command);
 	else if (!strchr(command, '/'))
-		add_glob(a, command);
+		want(a, NAMED, command, is_glob);
 }
 
-/* One pass over a directory of programs for all globs of bare names. */
-static void enter_matching(struct exec_alias *a, const char *dir)
+static int by_kind_and_name(const void *x, const void *y)
+{
+	const struct wanted *a = x, *b = y;
+
+	if (a->is_glob != b->is_glob)
+		return a->is_glob ? 1 : -1;
+	return strcmp(a->name, b->name);
+}
+
+static void sort_wanted(struct exec_alias *a)
+{
+	if (a->n_wanted)
+		qsort(a->wanted, a->n_wanted, sizeof(*a->wanted), by_kind_and_name);
+	for (a->n_plain = 0; a->n_plain < a->n_wanted && !a->wanted[a->n_plain].is_glob;)
+		a->n_plain++;
+}
+
+/* First of the plain names that is not less than name. */
+static size_t lower_bound(const struct exec_alias *a, const char *name)
+{
+	size_t lo = 0, hi = a->n_plain;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(a->wanted[mid].name, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void enter_if_wanted(struct exec_alias *a, const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= PATH_MAX)
+		return;
+	for (size_t i = lower_bound(a, name);
+	     i < a->n_plain && strcmp(a->wanted[i].name, name) == 0; i++)
+		enter(a, a->wanted[i].what, name, path);
+	for (size_t i = a->n_plain; i < a->n_wanted; i++)
+		if (match_name(a->wanted[i].name, name))
+			enter(a, a->wanted[i].what, name, path);
+}
+
+/* One pass over a directory of programs: a thousand names cost less than looking up each one wanted. */
+static void enter_from(struct exec_alias *a, const char *dir)
 {
 	autoclose int fd = exec_walk_open(a->root, dir, O_DIRECTORY);
-	char again[64], path[PATH_MAX];
+	char again[64];
 	struct dirent *de;
 	DIR *d;
 
@@ -161,10 +204,7 @@ static void enter_matching(struct exec_alias *a, const char *dir)
 	snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
 	d = opendir(again);
 	while (d && (de = readdir(d)))
-		for (size_t i = 0; i < a->n_globs; i++)
-			if (match_name(a->globs[i], de->d_name) &&
-			    snprintf(path, sizeof(path), "%s/%s", dir, de->d_name) < PATH_MAX)
-				enter(a, NAMED, de->d_name, path);
+		enter_if_wanted(a, dir, de->d_name);
 	if (d)
 		closedir(d);
 }
@@ -195,13 +235,14 @@ int exec_alias_new(struct exec_alias **out, const struct exec_root *root, const 
 	a->root = root;
 	pthread_mutex_init(&a->lock, NULL);
 	policy_each_command(policy, on_command, a);
-	for (size_t i = 0; i < ARRAY_LEN(path_dirs) && a->n_globs > 0; i++)
+	for (size_t i = 0; i < ARRAY_LEN(multicalls); i++)
+		want(a, MULTICALL, multicalls[i], false);
+	sort_wanted(a);
+	for (size_t i = 0; i < ARRAY_LEN(path_dirs); i++)
 		if (!is_seen_before(a, i))
-			enter_matching(a, path_dirs[i]);
+			enter_from(a, path_dirs[i]);
 	for (size_t i = 0; i < ARRAY_LEN(loaders); i++)
 		enter(a, LOADER, loaders[i], loaders[i]);
-	for (size_t i = 0; i < ARRAY_LEN(multicalls); i++)
-		enter_in_path(a, MULTICALL, multicalls[i]);
 	if (a->error)
 		return err_set(e, -a->error, "table of command names");
 	*out = steal_ptr(&a);
@@ -217,7 +258,7 @@ void exec_alias_free(struct exec_alias *a)
 		free(a->v[i].path);
 	}
 	free(a->v);
-	free(a->globs);
+	free(a->wanted);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
 }

@@ -258,14 +258,6 @@ static void note_ignored(sigset_t *set)
 	}
 }
 
-static int limit(struct supervisor *s, struct err *e)
-{
-	struct policy_limits limits;
-
-	policy_get_limits(&limits, s->args->policy);
-	return cgroup_create(&s->cgroup, s->args->session->name, &limits, e);
-}
-
 static int go(struct supervisor *s, struct err *e)
 {
 	return sandbox_go(&s->sandbox, e);
@@ -284,11 +276,12 @@ static const struct step {
 	const char *name;
 	int (*fn)(struct supervisor *s, struct err *e);
 } steps[] = {
-	{"audit writer", supervisor_audit},
-	{"gates", supervisor_gates},
-	{"cgroup", limit},
-	{"record", supervisor_record_start},
-	{"sandbox", supervisor_sandbox},
+	{"audit writer, begun", supervisor_audit},
+	{"gates, begun", supervisor_gates},
+	{"plan", supervisor_plan},
+	{"sandbox, begun", supervisor_clone},
+	{"audit writer, rings", supervisor_configure},
+	{"network and mounts", supervisor_build},
 	{"agent", supervisor_arm},
 	{"approvals", open_broker},
 	{"watch", watch},
@@ -329,6 +322,7 @@ static void stop(struct supervisor *s)
 {
 	struct err e = ERR_INIT;
 
+	supervisor_audit_join(s);
 	if (s->sandbox_up)
 		sandbox_kill(&s->sandbox);
 	if (s->status > 128 || s->lost_a_gate)

@@ -4,6 +4,7 @@
 #ifndef AGENTSH_SUPERVISOR_I_H
 #define AGENTSH_SUPERVISOR_I_H
 
+#include <pthread.h>
 #include <signal.h>
 
 #include "agentsh/cgroup.h"
@@ -18,6 +19,9 @@
 struct supervisor {
 	const struct supervisor_args *args;
 	struct loop *loop;
+	pthread_t audit_thread;
+	bool audit_opening; /**< the thread has not been joined */
+	struct err audit_error;
 	struct audit_session *audit;
 	struct audit_producer *producer; /**< our own ring: gate "ctl" */
 	int own_ring;			 /**< our reference to it, for the counters */
@@ -45,8 +49,13 @@ void supervisor_cwd(const struct supervisor *s, char *out, size_t size);
 /* supervisor_start.c: each step of start-up, in order; 0 or -errno with e set */
 int supervisor_audit(struct supervisor *s, struct err *e);
 int supervisor_gates(struct supervisor *s, struct err *e);
-int supervisor_sandbox(struct supervisor *s, struct err *e);
+int supervisor_plan(struct supervisor *s, struct err *e);
+int supervisor_clone(struct supervisor *s, struct err *e);
+int supervisor_configure(struct supervisor *s, struct err *e);
+int supervisor_build(struct supervisor *s, struct err *e);
 int supervisor_arm(struct supervisor *s, struct err *e);
+/** Wait for supervisor_audit()'s thread, if it runs. */
+void supervisor_audit_join(struct supervisor *s);
 
 /* supervisor_record.c: facts about the session itself */
 int supervisor_record_start(struct supervisor *s, struct err *e);

@@ -1,12 +1,14 @@
 /*
- * Theory: the gates need milliseconds to load, so they are started first and do it while the
- * sandbox's namespaces are made. The order of what follows is forced:
+ * Theory: the auditor and the gates need milliseconds to load, so they are started first and do it
+ * while the plan is made and pid 1 mounts what needs no gate. The order of what follows is forced:
  *
- *   gates READY -> clone3 (pid 1 waits) -> SETUP with its pidfd: netgate builds the network,
- *   fsgate mounts -> pid 1 mounts the plan, pivots -> agent forked, filter installed
+ *   auditor open -> rings, CONFIG -> gates READY -> SETUP with pid 1's pidfd: netgate builds the
+ *   network, fsgate mounts -> pid 1 mounts the plan, pivots -> agent forked, filter installed
  *   -> SETUP of execgate with the listener -> all LIVE -> the agent may exec.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,22 +20,44 @@
 #define RESOLVER4 "10.200.0.1"
 #define RESOLVER6 "fd00:ffff::1"
 
-int supervisor_audit(struct supervisor *s, struct err *e)
+/* ---- the auditor: opened in a thread, because it waits for a process and a disk ---- */
+
+static void *open_audit(void *arg)
 {
+	struct supervisor *s = arg;
 	const struct dirs *d = s->args->dirs;
 	char program[PATH_MAX];
+	int r = dirs_program(program, sizeof(program), "agentsh-auditd", &s->audit_error);
+
+	if (r == 0)
+		audit_session_open(&s->audit, d->audit, d->runtime, program,
+				   s->args->session->name, &s->audit_error);
+	return NULL;
+}
+
+int supervisor_audit(struct supervisor *s, struct err *e)
+{
+	int code = pthread_create(&s->audit_thread, NULL, open_audit, s);
+
+	s->audit_opening = code == 0;
+	return code ? err_set(e, code, "start a thread") : 0;
+}
+
+void supervisor_audit_join(struct supervisor *s)
+{
+	if (s->audit_opening)
+		pthread_join(s->audit_thread, NULL);
+	s->audit_opening = false;
+}
+
+static int open_producer(struct supervisor *s, struct err *e)
+{
 	autoclose int ring = -1, wake = -1;
-	int r = dirs_program(program, sizeof(program), "agentsh-auditd", e);
+	int r = audit_session_producer(s->audit, AUDIT_CTL, &ring, &wake, e);
 
 	if (r < 0)
 		return r;
-	r = audit_session_open(&s->audit, d->audit, d->runtime, program, s->args->session->name, e);
-	if (r < 0)
-		return r;
-	r = audit_session_producer(s->audit, AUDIT_CTL, &ring, &wake, e);
-	if (r < 0)
-		return r;
-	s->own_ring = dup(ring);
+	s->own_ring = fcntl(ring, F_DUPFD_CLOEXEC, 3);
 	r = audit_producer_open(&s->producer, ring, wake, e);
 	if (r < 0)
 		return r;
@@ -41,6 +65,8 @@ int supervisor_audit(struct supervisor *s, struct err *e)
 	steal_fd(&wake);
 	return 0;
 }
+
+/* ---- the gates ---- */
 
 static void put_common(const struct supervisor *s, struct ipc_msg *m)
 {
@@ -96,7 +122,34 @@ static int configure_gate(struct supervisor *s, enum gate_index i, struct ipc_ms
 	return gate_link_send(g, m, e);
 }
 
-static int build_plan(struct supervisor *s, struct err *e)
+int supervisor_gates(struct supervisor *s, struct err *e)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < GATE_COUNT; i++)
+		r = gate_link_start(&s->gates[i], e);
+	return r;
+}
+
+int supervisor_configure(struct supervisor *s, struct err *e)
+{
+	autofree struct ipc_msg *m = malloc(sizeof(*m));
+	int r;
+
+	supervisor_audit_join(s);
+	if (!s->audit) {
+		*e = s->audit_error;
+		return e->code ? -e->code : -EIO;
+	}
+	r = m ? open_producer(s, e) : err_set(e, ENOMEM, "message");
+	for (unsigned i = 0; r == 0 && i < GATE_COUNT; i++)
+		r = configure_gate(s, (enum gate_index)i, m, e);
+	return r < 0 ? r : supervisor_record_start(s, e);
+}
+
+/* ---- the sandbox ---- */
+
+int supervisor_plan(struct supervisor *s, struct err *e)
 {
 	const struct supervisor_args *a = s->args;
 	const char *const forbidden[] = {a->dirs->state, a->dirs->runtime, a->dirs->config, NULL};
@@ -114,20 +167,6 @@ static int build_plan(struct supervisor *s, struct err *e)
 	return plan_build(&s->plan, &pa, e);
 }
 
-int supervisor_gates(struct supervisor *s, struct err *e)
-{
-	autofree struct ipc_msg *m = malloc(sizeof(*m));
-	int r = m ? 0 : err_set(e, ENOMEM, "message");
-
-	for (unsigned i = 0; r == 0 && i < GATE_COUNT; i++)
-		r = gate_link_start(&s->gates[i], e);
-	if (r == 0)
-		r = build_plan(s, e);
-	for (unsigned i = 0; r == 0 && i < GATE_COUNT; i++)
-		r = configure_gate(s, (enum gate_index)i, m, e);
-	return r;
-}
-
 /* GATE_SETUP with the pidfd of the sandbox's pid 1. */
 static int set_up_gate(struct supervisor *s, enum gate_index i, struct ipc_msg *m, struct err *e)
 {
@@ -142,7 +181,15 @@ static int set_up_gate(struct supervisor *s, enum gate_index i, struct ipc_msg *
 	return gate_link_send(&s->gates[i], m, e);
 }
 
-int supervisor_sandbox(struct supervisor *s, struct err *e)
+static int limit(struct supervisor *s, struct err *e)
+{
+	struct policy_limits limits;
+
+	policy_get_limits(&limits, s->args->policy);
+	return cgroup_create(&s->cgroup, s->args->session->name, &limits, e);
+}
+
+int supervisor_clone(struct supervisor *s, struct err *e)
 {
 	const struct supervisor_args *a = s->args;
 	char cwd[PATH_MAX];
@@ -154,28 +201,33 @@ int supervisor_sandbox(struct supervisor *s, struct err *e)
 		.uid = geteuid(),
 		.gid = getegid(),
 		.is_root = s->is_root,
-		.cgroup_fd = cgroup_dir_fd(s->cgroup),
 		.tty_fd = tty_terminal(&s->tty),
 		.foreground = tty_gives_at_start(&s->tty),
 		.ignored = &s->ignored,
 	};
+	int r = limit(s, e);
+
+	if (r < 0)
+		return r;
+	supervisor_cwd(s, cwd, sizeof(cwd));
+	if (env_set(a->env, "PWD", cwd) < 0)
+		return err_set(e, ENOMEM, "environment");
+	sa.envp = a->env->vars;
+	sa.cgroup_fd = cgroup_dir_fd(s->cgroup);
+	r = sandbox_start(&s->sandbox, &sa, e);
+	s->sandbox_up = s->sandbox.init_pid > 0;
+	return r < 0 ? r : cgroup_enter(s->cgroup, s->sandbox.init_pid, e);
+}
+
+int supervisor_build(struct supervisor *s, struct err *e)
+{
 	autofree struct ipc_msg *m = malloc(sizeof(*m));
 	autoclose int fuse = -1;
 	int r;
 
 	if (!m)
 		return err_set(e, ENOMEM, "message");
-	supervisor_cwd(s, cwd, sizeof(cwd));
-	if (env_set(a->env, "PWD", cwd) < 0)
-		return err_set(e, ENOMEM, "environment");
-	sa.envp = a->env->vars;
-	r = sandbox_start(&s->sandbox, &sa, e);
-	s->sandbox_up = s->sandbox.init_pid > 0;
-	if (r < 0)
-		return r;
-	r = cgroup_enter(s->cgroup, s->sandbox.init_pid, e);
-	if (r == 0)
-		r = set_up_gate(s, GATE_FS, m, e);
+	r = set_up_gate(s, GATE_FS, m, e);
 	if (r == 0)
 		r = set_up_gate(s, GATE_NET, m, e);
 	if (r == 0)

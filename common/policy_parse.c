@@ -77,6 +77,11 @@ bool policy_parse_ports(uint16_t *low, uint16_t *high, const char *text)
 	char first[8] = "";
 	uint64_t a, b;
 
+	if (strcmp(text, "0") == 0) { /* any port, as in the public format */
+		*low = 0;
+		*high = 65535;
+		return true;
+	}
 	if (dash && (size_t)(dash - text) >= sizeof(first))
 		return false;
 	memcpy(first, text, dash ? (size_t)(dash - text) : strnlen(text, sizeof(first) - 1));

@@ -36,10 +36,10 @@ done
 printf 'version: 1\nname: mine\nextends: [code-edit]\nfile_rules:\n- {name: first, paths: ["${WORKSPACE}/db/**"], operations: [write], decision: deny, message: "no {{.Path}}"}\n' >mine.yaml
 status "check of a file" 0 "$A" policy check mine.yaml
 like "says its name" "$out" '^ok: mine, [0-9]+ rules$'
-printf 'version: 1\nname: bad\nfile_rule: []\nnetwork_rules:\n- {ports: [0]}\n' >bad.yaml
+printf 'version: 1\nname: bad\nfile_rule: []\nnetwork_rules:\n- {ports: [http]}\n' >bad.yaml
 status "check of a bad file" 2 "$A" policy check bad.yaml
 like "places the unknown key" "$out" '^bad.yaml:3:1: unknown key "file_rule".*did you mean "file_rules"'
-like "places the bad port" "$out" '^bad.yaml:5:12: "0" is not a port'
+like "places the bad port" "$out" '^bad.yaml:5:12: "http" is not a port'
 like "names what is missing" "$out" '^bad.yaml:5:3: .*has no "decision"'
 status "check --json of a bad file" 2 "$A" policy check --json bad.yaml
 printf '%s\n' "$out" >out.json

@@ -124,7 +124,7 @@ static const struct bad rules[] = {
 	{NET_RULE("cidrs: [10.0.0.0/33]"), "4:12: \"10.0.0.0/33\" is not an address range"},
 	{NET_RULE("cidrs: [example.com]"), "4:12: \"example.com\" is not an address range"},
 	{NET_RULE("cidrs: ['fd00::/129']"), "4:12: \"fd00::/129\" is not an address range"},
-	{NET_RULE("ports: [0]"), "4:12: \"0\" is not a port"},
+	{NET_RULE("ports: ['0-5']"), "4:12: \"0-5\" is not a port"},
 	{NET_RULE("ports: [65536]"), "4:12: \"65536\" is not a port"},
 	{NET_RULE("ports: [90-80]"), "4:12: \"90-80\" is not a port"},
 	{NET_RULE("ports: [https]"), "4:12: \"https\" is not a port"},

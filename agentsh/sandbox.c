@@ -69,6 +69,8 @@ static int expect(struct sandbox *sb, enum sandbox_msg type, struct err *e)
 	if (m->type == SANDBOX_MSG_ERROR) {
 		uint32_t code = ipc_get_u32(m);
 
+		/* it waits for its end now, so that no later call waits for it */
+		sys_pidfd_send_signal(sb->init_pidfd, SIGKILL);
 		return err_say(e, code ? (int)code : EIO, "%s", ipc_get_str(m));
 	}
 	if (m->type != type) {

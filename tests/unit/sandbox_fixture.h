@@ -90,6 +90,30 @@ static inline bool fixture_prepare(struct sandbox *sb, const struct sandbox_args
 	return listener >= 0 && root >= 0 && agent > 0;
 }
 
+/** Can this host run sandboxes at all? Says why when it cannot; the test is skipped then. */
+static inline bool fixture_possible(void)
+{
+	char *argv[] = {(char *)"true", NULL};
+	struct sandbox_args args = fixture_args(argv);
+	struct sandbox sb = SANDBOX_INIT;
+	uint64_t t[4];
+	bool ok = fixture_prepare(&sb, &args, -1, t);
+
+	sandbox_deinit(&sb);
+	if (!ok)
+		printf("skipped: this host cannot run sandboxes\n");
+	return ok;
+}
+
+/** main() of a test that needs sandboxes: automake takes 77 for "skipped". */
+#define FIXTURE_MAIN(module, cases)                                                                \
+	int main(void)                                                                             \
+	{                                                                                          \
+		if (!fixture_possible())                                                           \
+			return 77;                                                                 \
+		return unit_run(module, cases, sizeof(cases) / sizeof((cases)[0]));                \
+	}
+
 /** Let it run to its end. @return wait status, or minus the errno of a failed exec */
 static inline int fixture_finish(struct sandbox *sb)
 {

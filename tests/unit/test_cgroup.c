@@ -96,4 +96,4 @@ static const struct unit_case cases[] = {
 	{"processor", test_cpu},
 };
 
-UNIT_MAIN("cgroup", cases)
+FIXTURE_MAIN("cgroup", cases)

@@ -124,10 +124,11 @@ static const char *const inside[] = {
 	"trap '' TERM; kill -TERM 0; exit 0",
 	/* it is the leader of that group */
 	"test \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$",
-	"python3 -c 'import socket; s = socket.socket(); s.settimeout(1)' ",
+	"python3 -c 'import socket; s = socket.socket(); s.settimeout(1)' || ! command -v python3",
 	"node -e 'process.exit(0)' || ! command -v node >/dev/null",
-	"echo 'int main(void){return 0;}' | gcc -x c - -o /tmp/a.out && /tmp/a.out",
-	"script -qc true /dev/null </dev/null >/dev/null",
+	"echo 'int main(void){return 0;}' | gcc -x c - -o /tmp/a.out && /tmp/a.out || "
+	"! command -v gcc",
+	"script -qc true /dev/null </dev/null >/dev/null || ! command -v script",
 };
 
 static void test_inside(void)
@@ -231,7 +232,7 @@ static int detached_mount(int init_pidfd, const char *dir)
 static const char *const governed_checks =
 	"set -e; test $(cat /gov/file) = zero; test $(cat /gov/sub/file) = two; "
 	"test $(cat /tmp/a/ws/file) = one; echo new >/gov/made; test -f /gov/made; "
-	"grep -q generated /etc/hosts; ! echo x >/etc/hosts; "
+	"grep -q generated /etc/passwd; ! echo x >/etc/passwd; "
 	"test -z \"$(ls /usr/share)\"; test -d /usr/share; ! touch /usr/share/x; "
 	"for d in /gov /gov/sub /tmp/a/ws; do grep \" $d [^ ]* [^ ]*nosuid,nodev\" "
 	"/proc/self/mounts >/dev/null; done; test \"$(pwd)\" = /tmp/a/ws; "
@@ -253,7 +254,7 @@ static void test_governed(void)
 		{PLAN_MASK, (char *)"/usr/share", NULL, 0},
 	};
 	char dir[] = "/var/tmp/test_sandbox.XXXXXX", name[PATH_MAX], generated[PATH_MAX];
-	struct plan_override override = {(char *)"/etc/hosts", generated, false};
+	struct plan_override override = {(char *)"/etc/passwd", generated, false};
 	struct plan governed = {.entries = entries,
 				.n_entries = sizeof(entries) / sizeof(entries[0]),
 				.overrides = &override,
@@ -275,7 +276,7 @@ static void test_governed(void)
 	}
 	snprintf(name, sizeof(name), "%s/r0/sub", dir);
 	CU_ASSERT_EQUAL(mkdir(name, 0755), 0);
-	write_file(dir, "hosts", "# generated\n");
+	write_file(dir, "hosts", "generated:x:0:0::/:/bin/sh\n");
 	snprintf(generated, sizeof(generated), "%s/hosts", dir);
 	args.plan = &governed;
 	args.cwd = "/tmp/a/ws";
@@ -451,6 +452,9 @@ static void test_refusals(void)
 	CU_ASSERT_EQUAL(sandbox_start(&sb, &args, &e), 0);
 	CU_ASSERT_EQUAL(sandbox_build(&sb, -1, &e), -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "/no/such/tree"));
+	/* a caller that goes on gets errors, and never waits for what cannot come */
+	CU_ASSERT_EQUAL(sandbox_arm(&sb, fixture_filter, sizeof(fixture_filter), &dir, &dir,
+				    &sb.agent_pid, &e), -EPIPE);
 	sandbox_deinit(&sb);
 	args.plan = &fixture_plan;
 	args.cwd = "/no/such/directory";
@@ -538,4 +542,4 @@ static const struct unit_case cases[] = {
 	{"from inside", test_inside},
 };
 
-UNIT_MAIN("sandbox", cases)
+FIXTURE_MAIN("sandbox", cases)

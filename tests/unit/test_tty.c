@@ -342,4 +342,4 @@ static const struct unit_case cases[] = {
 	{"terminal modes", test_modes},
 };
 
-UNIT_MAIN("tty", cases)
+FIXTURE_MAIN("tty", cases)

@@ -344,6 +344,7 @@ static void stop(struct supervisor *s)
 	audit_producer_close(s->producer);
 	if (s->audit && audit_session_end(s->audit, &e) < 0)
 		log_err("audit: %s", e.text);
+	audit_session_free(s->audit);
 	s->audit = NULL;
 	for (unsigned i = 0; i < GATE_COUNT; i++)
 		gate_link_deinit(&s->gates[i]);

@@ -106,14 +106,21 @@ void audit_ring_counts(int ring_fd, uint64_t counts[VERDICT_COUNT]);
 struct audit_session; /* opaque: audit_client.c */
 
 /**
- * Connect to the writer of this state directory, starting it if none runs (one writer a log,
- * shared by every concurrent session of the same owner).
+ * Connect to the writer of this state directory; when none runs, start one (one writer a log,
+ * shared by every concurrent session of the same owner) and do not wait for it.
  *
  * @param log_dir      created 0700 if missing
  * @param runtime_dir  where the writer's socket is; created 0700 if missing
  * @param auditd_path  the program to start
  * @param session      name, [A-Za-z0-9._-]{1,64}
  */
+int audit_session_begin(struct audit_session **out, const char *log_dir, const char *runtime_dir,
+			const char *auditd_path, const char *session, struct err *e);
+
+/** Wait until the writer serves this session; needed before everything below. */
+int audit_session_ready(struct audit_session *s, struct err *e);
+
+/** Both at once. */
 int audit_session_open(struct audit_session **out, const char *log_dir, const char *runtime_dir,
 		       const char *auditd_path, const char *session, struct err *e);
 
@@ -124,7 +131,10 @@ int audit_session_producer(struct audit_session *s, enum audit_gate gate, int *r
 /** Borrowed: readable (EOF) when the writer died; epoll on it. */
 int audit_session_fd(const struct audit_session *s);
 
-/** Say that the session ends cleanly, wait until all of it is durable and signed, disconnect. */
+/**
+ * Say that the session ends cleanly, wait until all of it is durable and signed, disconnect.
+ * The object remains for audit_session_free().
+ */
 int audit_session_end(struct audit_session *s, struct err *e);
 
 /** Drop the connection (the writer records the producers as lost). */

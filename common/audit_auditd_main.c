@@ -570,6 +570,9 @@ int main(int argc, char **argv)
 				"Started by agentsh itself; there is no need to run it.\n");
 		return 2;
 	}
+	/* started by a session: detach, so that we outlive it (it has given us a session of our own) */
+	if (ready >= 0 && fork() > 0)
+		_exit(0);
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
 	/* nothing of openssl.cnf concerns us, and reading it takes time at every start */

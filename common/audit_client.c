@@ -22,7 +22,10 @@
 
 struct audit_session {
 	int sock;
+	struct audit_starting starting;
 	uint32_t last_id;
+	char name[AUDIT_SESSION_MAX + 1];
+	char log_dir[PATH_MAX], runtime_dir[PATH_MAX], auditd_path[PATH_MAX];
 	struct ipc_msg msg; /* one at a time */
 };
 
@@ -66,13 +69,17 @@ static int ask(struct audit_session *s, struct err *e)
 	return 1;
 }
 
-/* @return 1 registered, 0 try again, or -errno */
-static int try_open(struct audit_session *s, const char *sock, const struct stat *log_dir,
-		    const char *session, struct err *e)
+/* @return 1 registered, 0 there is no writer (any more), or -errno */
+static int try_connect(struct audit_session *s, struct err *e)
 {
 	const struct timeval limit = {ANSWER_S, 0};
+	char sock[PATH_MAX + 16];
+	struct stat st;
 	int r;
 
+	if (stat(s->log_dir, &st) < 0)
+		return err_set(e, errno, "%s", s->log_dir);
+	snprintf(sock, sizeof(sock), "%s/audit.sock", s->runtime_dir);
 	s->sock = ipc_connect(sock);
 	if (s->sock < 0)
 		return s->sock == -ENOENT || s->sock == -ECONNREFUSED
@@ -80,9 +87,9 @@ static int try_open(struct audit_session *s, const char *sock, const struct stat
 			       : err_set(e, -s->sock, "connect to the audit writer at %s", sock);
 	setsockopt(s->sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	ipc_begin(&s->msg, AUDIT_MSG_HELLO, ++s->last_id);
-	ipc_put_u64(&s->msg, log_dir->st_dev);
-	ipc_put_u64(&s->msg, log_dir->st_ino);
-	ipc_put_str(&s->msg, session);
+	ipc_put_u64(&s->msg, st.st_dev);
+	ipc_put_u64(&s->msg, st.st_ino);
+	ipc_put_str(&s->msg, s->name);
 	r = ask(s, e);
 	ipc_drop(&s->msg);
 	if (r != 1)
@@ -90,50 +97,81 @@ static int try_open(struct audit_session *s, const char *sock, const struct stat
 	return r;
 }
 
-static int connect_or_start(struct audit_session *s, const char *log_dir, const char *runtime_dir,
-			    const char *auditd_path, const char *session, struct err *e)
+static int start_writer(struct audit_session *s, struct err *e)
 {
-	const uint64_t start = audit_sys_now(CLOCK_MONOTONIC);
-	char sock[PATH_MAX + 16];
-	struct stat st;
+	return audit_setup_start(&s->starting, s->auditd_path, s->log_dir, s->runtime_dir, e);
+}
+
+static int fill_in(struct audit_session *s, const char *log_dir, const char *runtime_dir,
+		   const char *auditd_path, const char *session, struct err *e)
+{
 	int r;
 
-	if (stat(log_dir, &st) < 0)
+	if (!audit_session_name_ok(session))
+		return err_say(e, EINVAL, "session name: use 1 to 64 of A-Z a-z 0-9 . _ -");
+	if (strlen(auditd_path) >= sizeof(s->auditd_path))
+		return err_say(e, ENAMETOOLONG, "%s: name too long", auditd_path);
+	r = dirs_make(log_dir, e);
+	if (r == 0)
+		r = dirs_make(runtime_dir, e);
+	if (r < 0)
+		return r;
+	if (!realpath(log_dir, s->log_dir))
 		return err_set(e, errno, "%s", log_dir);
-	snprintf(sock, sizeof(sock), "%s/audit.sock", runtime_dir);
-	for (;;) {
-		r = try_open(s, sock, &st, session, e);
-		if (r != 0)
-			return r < 0 ? r : 0;
-		if (audit_sys_now(CLOCK_MONOTONIC) - start > OPEN_WAIT_NS)
-			return err_say(e, ETIMEDOUT, "the audit writer starts and stops again");
-		r = audit_setup_writer(auditd_path, log_dir, runtime_dir, e);
-		if (r < 0)
-			return r;
+	if (!realpath(runtime_dir, s->runtime_dir))
+		return err_set(e, errno, "%s", runtime_dir);
+	memcpy(s->name, session, strlen(session) + 1);
+	memcpy(s->auditd_path, auditd_path, strlen(auditd_path) + 1);
+	return 0;
+}
+
+int audit_session_begin(struct audit_session **out, const char *log_dir, const char *runtime_dir,
+			const char *auditd_path, const char *session, struct err *e)
+{
+	AUTO(audit_session_free) struct audit_session *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return err_set(e, ENOMEM, "audit session");
+	s->sock = s->starting.fd = -1;
+	r = fill_in(s, log_dir, runtime_dir, auditd_path, session, e);
+	if (r == 0)
+		r = try_connect(s, e);
+	if (r == 0)
+		r = start_writer(s, e);
+	if (r < 0)
+		return r;
+	*out = steal_ptr(&s);
+	return 0;
+}
+
+int audit_session_ready(struct audit_session *s, struct err *e)
+{
+	const uint64_t start = audit_sys_now(CLOCK_MONOTONIC);
+	int r = s->sock >= 0;
+
+	while (r == 0) {
+		if (s->starting.fd >= 0)
+			r = audit_setup_wait(&s->starting, e);
+		if (r == 0)
+			r = try_connect(s, e);
+		if (r == 0 && audit_sys_now(CLOCK_MONOTONIC) - start > OPEN_WAIT_NS)
+			r = err_say(e, ETIMEDOUT, "the audit writer starts and stops again");
+		/* the one that answered was about to end: start another */
+		if (r == 0)
+			r = start_writer(s, e);
 	}
+	return r < 0 ? r : 0;
 }
 
 int audit_session_open(struct audit_session **out, const char *log_dir, const char *runtime_dir,
 		       const char *auditd_path, const char *session, struct err *e)
 {
 	AUTO(audit_session_free) struct audit_session *s = NULL;
-	char log_real[PATH_MAX], runtime_real[PATH_MAX];
-	int r;
+	int r = audit_session_begin(&s, log_dir, runtime_dir, auditd_path, session, e);
 
-	if (!audit_session_name_ok(session))
-		return err_say(e, EINVAL, "session name: use 1 to 64 of A-Z a-z 0-9 . _ -");
-	r = dirs_make(log_dir, e);
 	if (r == 0)
-		r = dirs_make(runtime_dir, e);
-	if (r < 0)
-		return r;
-	if (!realpath(log_dir, log_real) || !realpath(runtime_dir, runtime_real))
-		return err_set(e, errno, "%s", log_dir);
-	s = calloc(1, sizeof(*s));
-	if (!s)
-		return err_set(e, ENOMEM, "audit session");
-	s->sock = -1;
-	r = connect_or_start(s, log_real, runtime_real, auditd_path, session, e);
+		r = audit_session_ready(s, e);
 	if (r == 0)
 		*out = steal_ptr(&s);
 	return r;
@@ -186,5 +224,6 @@ void audit_session_free(struct audit_session *s)
 		return;
 	if (s->sock >= 0)
 		close(s->sock);
+	audit_setup_forget(&s->starting);
 	free(s);
 }

@@ -10,6 +10,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/audit.h"
 #include "common/cbor.h"
@@ -93,13 +94,21 @@ enum audit_start {
 	AUDIT_START_FAILED = 'F',
 };
 
-/**
- * Start the writer detached from this process and wait until it serves.
- *
- * @return 0 (connect now), or -errno with e naming what the writer said
- */
-int audit_setup_writer(const char *auditd_path, const char *log_dir, const char *runtime_dir,
-		       struct err *e);
+/** A writer on its way: it loads while we do something else. */
+struct audit_starting {
+	int fd;	   /**< its report; -1: none is starting */
+	pid_t pid; /**< ours to reap; the writer itself is a child of that */
+};
+
+/** Start the writer, detached from this process. */
+int audit_setup_start(struct audit_starting *out, const char *auditd_path, const char *log_dir,
+		      const char *runtime_dir, struct err *e);
+
+/** Wait for the report. @return 0 (connect now), or -errno with e saying what the writer said */
+int audit_setup_wait(struct audit_starting *s, struct err *e);
+
+/** Leave it to itself; a writer without a session soon ends. */
+void audit_setup_forget(struct audit_starting *s);
 
 /** Check a session name: [A-Za-z0-9._-]{1,64}. */
 bool audit_session_name_ok(const char *name);

@@ -2,63 +2,74 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
+#include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/audit_i.h"
+#include "common/auto.h"
 
 #define READY_FD 3
 #define START_WAIT_MS 15000
 
 extern char **environ;
 
-/* Between fork and exec: no allocation, no return. */
-static void become_writer(const char *path, char *const *argv, int ready)
+static int file_actions(posix_spawn_file_actions_t *fa, int ready)
 {
-	sigset_t none;
-	int null;
+	int r = 0;
 
-	setsid();
-	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	null = open("/dev/null", O_RDWR);
-	if (null < 0 || dup2(ready, READY_FD) < 0)
-		_exit(127);
-	if (ready == READY_FD && fcntl(ready, F_SETFD, 0) < 0)
-		_exit(127);
-	for (int i = 0; i < 3; i++)
-		if (dup2(null, i) < 0)
-			_exit(127);
-	close_range(READY_FD + 1, ~0u, 0);
-	execve(path, argv, environ);
-	dprintf(READY_FD, "F%d start %s: %s", errno, path, strerror(errno));
-	_exit(127);
+	for (int fd = 0; fd < 3 && r == 0; fd++)
+		r = posix_spawn_file_actions_addopen(fa, fd, "/dev/null", O_RDWR, 0);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(fa, ready, READY_FD);
+	if (r == 0)
+		r = posix_spawn_file_actions_addclosefrom_np(fa, READY_FD + 1);
+	return r;
 }
 
-/* Twice forked: the writer outlives us and is nobody's zombie. */
-static int spawn(const char *path, char *const *argv, int ready, struct err *e)
+static int attributes(posix_spawnattr_t *attr)
 {
-	pid_t pid = fork();
-	int status = 0;
+	sigset_t none, all;
+	int r;
 
-	if (pid < 0)
-		return err_set(e, errno, "fork");
-	if (pid == 0) {
-		pid_t child = fork();
+	sigemptyset(&none);
+	sigfillset(&all);
+	r = posix_spawnattr_setsigmask(attr, &none);
+	if (r == 0)
+		r = posix_spawnattr_setsigdefault(attr, &all);
+	if (r == 0)
+		r = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+							   POSIX_SPAWN_SETSID);
+	return r;
+}
 
-		if (child == 0)
-			become_writer(path, argv, ready);
-		_exit(child < 0 ? 1 : 0);
+/*
+ * posix_spawn(3), because it does not copy our address space. The program forks by itself, so
+ * that the writer outlives us and is nobody's zombie; what we started ends at once.
+ */
+static pid_t spawn(const char *path, char *const *argv, int ready, struct err *e)
+{
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t attr;
+	pid_t pid = -1;
+	int r;
+
+	r = posix_spawn_file_actions_init(&fa);
+	if (r)
+		return err_set(e, r, "start %s", path);
+	r = posix_spawnattr_init(&attr);
+	if (r == 0) {
+		r = file_actions(&fa, ready);
+		if (r == 0)
+			r = attributes(&attr);
+		if (r == 0)
+			r = posix_spawn(&pid, path, &fa, &attr, argv, environ);
+		posix_spawnattr_destroy(&attr);
 	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_set(e, errno, "start the audit writer");
-	return status == 0 ? 0 : err_say(e, EAGAIN, "start the audit writer: fork failed");
+	posix_spawn_file_actions_destroy(&fa);
+	return r ? err_set(e, r, "start %s", path) : pid;
 }
 
 /* The whole report: one byte and a line, until the writer closes its end. */
@@ -86,22 +97,48 @@ static int read_report(int fd, char *buf, size_t size, struct err *e)
 	return (int)len;
 }
 
-int audit_setup_writer(const char *auditd_path, const char *log_dir, const char *runtime_dir,
-		       struct err *e)
+int audit_setup_start(struct audit_starting *out, const char *auditd_path, const char *log_dir,
+		      const char *runtime_dir, struct err *e)
 {
 	char *const argv[] = {(char *)"agentsh-auditd", (char *)log_dir, (char *)runtime_dir, NULL};
-	autoclose int in = -1, out = -1;
-	char report[ERR_TEXT_MAX];
-	int fds[2], r;
+	autoclose int in = -1, theirs = -1;
+	int fds[2];
+	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return err_set(e, errno, "pipe");
 	in = fds[0];
-	out = fds[1];
-	r = spawn(auditd_path, argv, out, e);
-	close(steal_fd(&out));
-	if (r == 0)
-		r = read_report(in, report, sizeof(report), e);
+	theirs = fds[1];
+	if (theirs == READY_FD) {
+		/* dup2 onto itself would keep close-on-exec */
+		theirs = fcntl(theirs, F_DUPFD_CLOEXEC, READY_FD + 1);
+		close(READY_FD);
+		if (theirs < 0)
+			return err_set(e, errno, "pipe");
+	}
+	pid = spawn(auditd_path, argv, theirs, e);
+	if (pid < 0)
+		return (int)pid;
+	out->fd = steal_fd(&in);
+	out->pid = pid;
+	return 0;
+}
+
+void audit_setup_forget(struct audit_starting *s)
+{
+	if (s->fd < 0)
+		return;
+	close(steal_fd(&s->fd));
+	while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+int audit_setup_wait(struct audit_starting *s, struct err *e)
+{
+	char report[ERR_TEXT_MAX];
+	int r = read_report(s->fd, report, sizeof(report), e);
+
+	audit_setup_forget(s);
 	if (r < 0)
 		return r;
 	if (report[0] == AUDIT_START_READY || report[0] == AUDIT_START_OTHER)

@@ -31,6 +31,7 @@ struct fs_override {
 
 /** A host file or directory that is never shown. */
 struct fs_hidden {
+	char *path; /**< on the host */
 	dev_t dev;
 	ino_t ino;
 };

@@ -80,8 +80,8 @@ static int load_hidden(struct fs *fs, unsigned n, const char *host, struct err *
 		return errno == ENOENT ? 0 : err_set(e, errno, "hide.%u %s", n, host);
 	more[fs->n_hidden].dev = st.st_dev;
 	more[fs->n_hidden].ino = st.st_ino;
-	fs->n_hidden++;
-	return 0;
+	more[fs->n_hidden].path = strdup(host);
+	return more[fs->n_hidden++].path ? 0 : err_set(e, ENOMEM, "hide.%u", n);
 }
 
 static int load_ids(struct fs *fs, struct err *e)
@@ -126,6 +126,8 @@ void fs_conf_free(struct fs *fs)
 		free(fs->overrides[i].path);
 	}
 	free(fs->overrides);
+	for (size_t i = 0; i < fs->n_hidden; i++)
+		free(fs->hidden[i].path);
 	free(fs->hidden);
 	free(fs->groups);
 }
@@ -169,6 +171,36 @@ bool fs_conf_is_hidden(const struct fs *fs, const struct stat *st)
 {
 	for (size_t i = 0; i < fs->n_hidden; i++)
 		if (fs->hidden[i].ino == st->st_ino && fs->hidden[i].dev == st->st_dev)
+			return true;
+	return false;
+}
+
+/* Is the directory one of the path's ancestors, or the path itself? */
+static bool leads_to(const struct stat *dir, const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+
+	snprintf(part, sizeof(part), "%s", path);
+	for (;;) {
+		char *slash = strrchr(part, '/');
+
+		if (stat(part, &st) == 0 && st.st_ino == dir->st_ino && st.st_dev == dir->st_dev)
+			return true;
+		if (!slash || slash == part)
+			return false;
+		*slash = '\0';
+	}
+}
+
+bool fs_conf_holds_hidden(const struct fs *fs, int dirfd)
+{
+	struct stat st;
+
+	if (fstat(dirfd, &st) < 0)
+		return true;
+	for (size_t i = 0; i < fs->n_hidden; i++)
+		if (leads_to(&st, fs->hidden[i].path))
 			return true;
 	return false;
 }

@@ -30,6 +30,9 @@ const char *fs_conf_override_in(const struct fs *fs, const char *dir, size_t n);
 /** Must this file never be shown? */
 bool fs_conf_is_hidden(const struct fs *fs, const struct stat *st);
 
+/** Is one of them below this directory (or it is one)? */
+bool fs_conf_holds_hidden(const struct fs *fs, int dirfd);
+
 /** Rewrite inode number and owner as the sandbox sees them. */
 void fs_conf_show(const struct fs *fs, struct stat *st);
 

@@ -20,6 +20,7 @@ struct fs_file {
 	int flags;		     /**< of the open: access mode, O_APPEND */
 	_Atomic uint64_t written;    /**< bytes */
 	struct fs_who_is who;	     /**< opened by */
+	const char *rule;	     /**< that let it be opened; the policy's */
 };
 
 struct fs_files; /* opaque: those open for writing */

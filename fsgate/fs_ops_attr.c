@@ -171,10 +171,13 @@ static int judge_setattr(struct fs_call *c)
 		if (!size || !is_open_write(c))
 			q[n++] = (struct fs_question){.op = set_ops[i].op, .path = c->path};
 	}
-	if (n > 0)
+	if (n > 0) {
 		fs_decide(&c->answer, c->fs->gate.policy, q, n);
-	else
+	} else {
 		c->answer.effect = FS_ALLOW;
+		c->answer.d.verdict = VERDICT_ALLOW;
+		c->answer.d.rule = c->has_fi ? fs_file_of(&c->fi)->rule : "";
+	}
 	return refuse_by_state(c);
 }
 

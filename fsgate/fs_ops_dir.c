@@ -296,6 +296,8 @@ static bool put_entry(struct listing *l, const char *name, unsigned char type, i
 	struct stat st = {.st_ino = ino, .st_mode = DTTOIF(type), .st_dev = fs_node_dev(l->dir)};
 	struct fuse_entry_param e = {.ino = 0};
 
+	if (l->fs->n_hidden && fs_conf_is_hidden(l->fs, &st))
+		return true;
 	fs_conf_show(l->fs, &st);
 	if (!fs_at_is_name(name)) { /* "." and ".." */
 		e.attr = st;

@@ -116,6 +116,8 @@ static struct fs_file *make_handle(struct fs_call *c, struct fs_node *n, int fd)
 	struct fs_file *f = fs_file_new(c->fs, n, fd, c->fi.flags, fs_call_who(c));
 
 	c->fi.fh = (uintptr_t)f;
+	if (f)
+		f->rule = c->answer.d.rule;
 	/* flush is for the locks of writers: see fs_lock.h */
 	c->fi.noflush = (c->fi.flags & O_ACCMODE) == O_RDONLY;
 	return f;

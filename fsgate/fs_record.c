@@ -193,7 +193,9 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 		.comm = who->comm,
 		.fields = fields,
 		.n_fields = fill_fields(c, fields, flags, sizeof(flags), error),
-		.durability = gate_durability(&c->fs->gate, denied, c->kind->changes),
+		/* looking at what may not be seen is too frequent to wait for the disk each time */
+		.durability = gate_durability(&c->fs->gate, denied && !c->kind->repetitive,
+					      c->kind->changes),
 	};
 	return append(c->fs, &ev);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fsgate/fs_at.h"
+#include "fsgate/fs_conf.h"
 
 #define MOVE_BUDGET 200000u
 #define LINKS_BUDGET 100000u
@@ -143,22 +144,28 @@ static enum fs_step judge_move(void *arg, const char *path, unsigned char type, 
 	return FS_STEP_ON;
 }
 
+static void refuse_move(struct fs_call *c, const char *why)
+{
+	struct fs_answer no;
+
+	fs_decide_refuse(&no, FILE_RENAME, c->path, "fsgate-move", why);
+	fs_decide_merge(&c->answer, &no);
+}
+
 void fs_walk_move(struct fs_call *c, int fd, const char *from, const char *to)
 {
 	struct moving m = {.c = c, .from = from, .to = to};
 	const struct policy *p = c->fs->gate.policy;
 	size_t budget = MOVE_BUDGET;
-	struct fs_answer no;
-	int r;
 
-	if (policy_subtree(p, from) == SUBTREE_ALLOWED && policy_subtree(p, to) == SUBTREE_ALLOWED)
+	if (fs_conf_holds_hidden(c->fs, fd))
+		refuse_move(c, "something below the directory must stay where it is");
+	else if (policy_subtree(p, from) == SUBTREE_ALLOWED &&
+		 policy_subtree(p, to) == SUBTREE_ALLOWED)
 		return;
-	r = fs_walk(fd, &budget, judge_move, &m);
-	if (r == 0 && !m.too_long)
-		return;
-	fs_decide_refuse(&no, FILE_RENAME, c->path, "fsgate-move",
-			 "the directory is too large to check every name in it: move its parts");
-	fs_decide_merge(&c->answer, &no);
+	else if (fs_walk(fd, &budget, judge_move, &m) < 0 || m.too_long)
+		refuse_move(c, "the directory is too large to check every name in it: "
+			       "move its parts");
 }
 
 /* ---- hard links ---- */

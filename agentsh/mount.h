@@ -49,7 +49,7 @@ int mount_attach(int mnt, int root, const char *path, struct err *e);
 /** Create a file or directory as a mount point if it is missing. */
 int mount_point(int root, const char *path, bool is_dir, struct err *e);
 
-int mount_dev(int root, const struct sandbox_args *args, struct err *e);
+int mount_dev(int root, struct err *e);
 int mount_proc(int root, struct err *e);
 int mount_sys(int root, struct err *e);
 /** What nobody inside may write or see in /proc, but /proc/sys. */

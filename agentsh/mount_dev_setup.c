@@ -33,14 +33,16 @@ static int attach_node(int root, const char *from, const char *at, struct err *e
 }
 
 /* As programs find it elsewhere: ptys of its own, group tty where that group is mapped. */
-static int attach_pts(int root, bool is_root, struct err *e)
+static int attach_pts(int root, struct err *e)
 {
-	static const char *const as_root[] = {"newinstance", "ptmxmode=0666", "mode=0620", "gid=5",
-					      NULL};
-	static const char *const as_user[] = {"newinstance", "ptmxmode=0666", "mode=0600", NULL};
-	autoclose int mnt = mount_new("devpts", is_root ? as_root : as_user,
-				      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
+	static const char *const tty[] = {"newinstance", "ptmxmode=0666", "mode=0620", "gid=5", NULL};
+	static const char *const own[] = {"newinstance", "ptmxmode=0666", "mode=0600", NULL};
+	unsigned attrs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+	autoclose int mnt = mount_new("devpts", tty, attrs, e);
 
+	/* a group that the id map does not have is an invalid option */
+	if (mnt == -EINVAL)
+		mnt = mount_new("devpts", own, attrs, e);
 	return mnt < 0 ? mnt : mount_attach(mnt, root, "/dev/pts", e);
 }
 
@@ -77,7 +79,7 @@ static void attach_console(int root)
 		}
 }
 
-int mount_dev(int root, const struct sandbox_args *args, struct err *e)
+int mount_dev(int root, struct err *e)
 {
 	static const char *const options[] = {"mode=0755", "size=64k", NULL};
 	struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
@@ -92,7 +94,7 @@ int mount_dev(int root, const struct sandbox_args *args, struct err *e)
 	if (r == 0 && (mkdirat(root, "dev/pts", 0755) < 0 || mkdirat(root, "dev/shm", 0755) < 0))
 		r = err_set(e, errno, "make directories in /dev");
 	if (r == 0)
-		r = attach_pts(root, args->is_root, e);
+		r = attach_pts(root, e);
 	if (r < 0)
 		return r;
 	attach_console(root);

@@ -267,7 +267,7 @@ int mount_prepare(struct mount_root *out, const struct sandbox_args *args, struc
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		if (mkdirat(out->fd, dirs[i], 0755) < 0)
 			return err_set(e, errno, "make /%s in the sandbox", dirs[i]);
-	r = mount_dev(out->fd, args, e);
+	r = mount_dev(out->fd, e);
 	if (r == 0)
 		r = mount_proc(out->fd, e);
 	if (r == 0)

@@ -7,6 +7,7 @@
  *          execgate's filter in it and hands out its listener; sandbox_go() lets it exec.
  * Init:    pid 1 of the sandbox reaps, forwards signals and reports; it dies (and with it
  *          everything inside) when its control socket closes, that is, with the supervisor.
+ *          The session ends with the agent: what it leaves in the background is killed then.
  * Source:  namespaces(7), user_namespaces(7), pivot_root(2), mount_setattr(2), credentials(7)
  */
 #ifndef AGENTSH_SANDBOX_H

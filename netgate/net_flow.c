@@ -12,7 +12,7 @@
 #include "netgate/net_addr.h"
 
 #define FLOWS_MAX 4096u
-#define FDS_PER_FLOW 6u /* two sockets and a pipe each way */
+#define PIPES_MAX 1024u
 #define FDS_KEPT 128u /* for DNS, netlink and the like */
 #define ACCEPTS_PER_WAKE 64u
 #define SILENCE_MS 300u
@@ -358,20 +358,23 @@ static void set_paused(struct net_flows *fs, bool paused)
 
 /* ---- life ---- */
 
-/* As many connections as descriptors allow, within reason. */
-static unsigned flows_limit(void)
+static unsigned least(uint64_t a, unsigned b)
 {
-	struct rlimit lim;
-	unsigned n;
+	return a < b ? (unsigned)a : b;
+}
 
-	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-		return 256;
+/* As many connections as descriptors allow, within reason. */
+static void set_limits(struct net_flows *fs)
+{
+	struct rlimit lim = {.rlim_max = 1024};
+
+	getrlimit(RLIMIT_NOFILE, &lim);
 	lim.rlim_cur = lim.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &lim);
 	if (lim.rlim_cur < FDS_KEPT * 2)
-		return 32;
-	n = (unsigned)((lim.rlim_cur > 1u << 20 ? 1u << 20 : lim.rlim_cur) - FDS_KEPT) / FDS_PER_FLOW;
-	return n < FLOWS_MAX ? n : FLOWS_MAX;
+		lim.rlim_cur = FDS_KEPT * 2; /* then EMFILE sets the pace */
+	fs->max_pipes = least(lim.rlim_cur / 8, PIPES_MAX);
+	fs->max = least((lim.rlim_cur - FDS_KEPT - fs->max_pipes * 2) / 2, FLOWS_MAX);
 }
 
 int net_flows_new(struct net_flows **out, struct net *n, struct err *e)
@@ -381,7 +384,7 @@ int net_flows_new(struct net_flows **out, struct net *n, struct err *e)
 	if (!fs)
 		return err_set(e, ENOMEM, "connections");
 	fs->net = n;
-	fs->max = flows_limit();
+	set_limits(fs);
 	fs->listeners[0].flows = fs->listeners[1].flows = fs;
 	net_wait_init(&fs->silence, n->loop, SILENCE_MS, on_silence);
 	net_wait_init(&fs->slow, n->loop, SLOW_MS, on_slow);

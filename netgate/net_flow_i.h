@@ -129,6 +129,7 @@ struct net_flows {
 	struct net *net;
 	struct net_flow *head;
 	unsigned n, max;
+	unsigned n_pipes, max_pipes;
 	uint64_t last_id;
 	struct flow_listener listeners[2];
 	bool paused;

@@ -26,6 +26,21 @@ static bool is_out(const struct net_flow *f, const struct flow_half *h)
 	return h == &f->out;
 }
 
+static bool may_look_away(const struct net_flow *f, const struct flow_half *h)
+{
+	return f->gate == FLOW_GATE_OPEN || (!is_out(f, h) && f->gate != FLOW_GATE_AWAIT);
+}
+
+static void drop_pipe(struct net_flow *f, struct flow_half *h)
+{
+	if (h->pipe[0] < 0)
+		return;
+	close(h->pipe[0]);
+	close(h->pipe[1]);
+	h->pipe[0] = h->pipe[1] = -1;
+	f->flows->n_pipes--;
+}
+
 void net_flow_relay_release(struct net_flow *f)
 {
 	struct flow_half *halves[2] = {&f->out, &f->in};
@@ -35,35 +50,30 @@ void net_flow_relay_release(struct net_flow *f)
 
 		free(h->buf);
 		h->buf = NULL;
-		for (unsigned k = 0; k < 2; k++)
-			if (h->pipe[k] >= 0)
-				close(h->pipe[k]);
-		h->pipe[0] = h->pipe[1] = -1;
+		drop_pipe(f, h);
 	}
 }
 
-static bool may_look_away(const struct net_flow *f, const struct flow_half *h)
+static void try_pipe(struct net_flow *f, struct flow_half *h)
 {
-	return f->gate == FLOW_GATE_OPEN || (!is_out(f, h) && f->gate != FLOW_GATE_AWAIT);
-}
+	struct net_flows *fs = f->flows;
 
-static void try_pipe(const struct net_flow *f, struct flow_half *h)
-{
 	if (h->pipe[0] >= 0 || h->no_pipe || h->total < SPLICE_AFTER || h->len || !may_look_away(f, h))
+		return;
+	h->no_pipe = true; /* until it is there and worth it */
+	if (fs->n_pipes >= fs->max_pipes)
 		return;
 	if (pipe2(h->pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
 		h->pipe[0] = h->pipe[1] = -1;
-		h->no_pipe = true;
 		return;
 	}
+	fs->n_pipes++;
 	/* over the user's pipe quota (pipe(7)) pipes come smaller: too small ones are no gain */
 	fcntl(h->pipe[1], F_SETPIPE_SZ, PIPE_SIZE);
-	if (fcntl(h->pipe[1], F_GETPIPE_SZ) < PIPE_WORTH_IT) {
-		close(h->pipe[0]);
-		close(h->pipe[1]);
-		h->pipe[0] = h->pipe[1] = -1;
-		h->no_pipe = true;
-	}
+	if (fcntl(h->pipe[1], F_GETPIPE_SZ) < PIPE_WORTH_IT)
+		drop_pipe(f, h);
+	else
+		h->no_pipe = false;
 }
 
 /* ---- one direction ---- */

@@ -109,25 +109,64 @@ static uint32_t inode_of(struct net_owner_finder *f, const struct net_owner_sock
 
 /* ---- the process ---- */
 
-static bool has_socket(pid_t pid, uint32_t inode)
+/* Descriptors of a process: the last FDS_MAX of them, in the kernel's order, which is ascending. */
+static unsigned list_fds(unsigned *fds, DIR *d)
 {
-	__attribute__((cleanup(auto_closedir))) DIR *d = NULL;
-	char name[64], want[64], link[64];
 	struct dirent *ent;
 	unsigned n = 0;
+	uint64_t fd;
+
+	while ((ent = readdir(d)))
+		if (str_to_u64(&fd, ent->d_name, 0, UINT32_MAX) == 0)
+			fds[n++ % FDS_MAX] = (unsigned)fd;
+	return n;
+}
+
+struct wanted {
+	char link[64]; /* what the descriptor's link says */
+	unsigned fd;   /* where it was found */
+};
+
+static bool is_wanted(struct wanted *w, int dir, const char *prefix, unsigned fd)
+{
+	char name[64], link[64];
+	ssize_t len;
+
+	snprintf(name, sizeof(name), "%s%u", prefix, fd);
+	len = readlinkat(dir, name, link, sizeof(link) - 1);
+	if (len < 0)
+		return false;
+	link[len] = '\0';
+	w->fd = fd;
+	return strcmp(link, w->link) == 0;
+}
+
+static bool has_socket(struct wanted *w, pid_t pid)
+{
+	__attribute__((cleanup(auto_closedir))) DIR *d = NULL;
+	unsigned fds[FDS_MAX], n, least;
+	char name[64];
 
 	snprintf(name, sizeof(name), "/proc/%d/fd", (int)pid);
-	snprintf(want, sizeof(want), "socket:[%u]", inode);
 	d = opendir(name);
-	while (d && n++ < FDS_MAX && (ent = readdir(d))) {
-		ssize_t len = readlinkat(dirfd(d), ent->d_name, link, sizeof(link) - 1);
-
-		if (len < 0)
-			continue;
-		link[len] = '\0';
-		if (strcmp(link, want) == 0)
+	n = d ? list_fds(fds, d) : 0;
+	least = n > FDS_MAX ? n - FDS_MAX : 0;
+	/* a new socket mostly has the highest number */
+	while (n-- > least)
+		if (is_wanted(w, dirfd(d), "", fds[n % FDS_MAX]))
 			return true;
-	}
+	return false;
+}
+
+/* The next socket of a process is mostly the same descriptor again, or one of the next. */
+static bool has_socket_near(struct wanted *w, pid_t pid, unsigned fd)
+{
+	char prefix[32];
+
+	snprintf(prefix, sizeof(prefix), "/proc/%d/fd/", (int)pid);
+	for (unsigned i = fd > 2 ? fd - 2 : 0; i <= fd + 5; i++)
+		if (is_wanted(w, AT_FDCWD, prefix, i))
+			return true;
 	return false;
 }
 
@@ -160,16 +199,17 @@ static void add_children(struct pids *p, pid_t pid)
 	}
 }
 
-static pid_t find_recent(const struct net_owner_finder *f, uint32_t inode)
+/* @return index of f->recent, or -1 */
+static int find_recent(const struct net_owner_finder *f, struct wanted *w)
 {
-	for (size_t i = 0; i < ARRAY_LEN(f->recent); i++)
-		if (f->recent[i] && has_socket(f->recent[i], inode))
-			return f->recent[i];
-	return 0;
+	for (int i = 0; i < (int)ARRAY_LEN(f->recent); i++)
+		if (f->recent[i].pid && has_socket_near(w, f->recent[i].pid, f->recent[i].fd))
+			return i;
+	return -1;
 }
 
-/* Breadth first from pid 1, newest branch of the tree last; orphans are its children. */
-static pid_t find_in_tree(const struct net_owner_finder *f, uint32_t inode)
+/* Breadth first from pid 1; orphans are its children. */
+static pid_t find_in_tree(const struct net_owner_finder *f, struct wanted *w)
 {
 	struct pids p = {.n = 0};
 
@@ -177,11 +217,36 @@ static pid_t find_in_tree(const struct net_owner_finder *f, uint32_t inode)
 		return 0;
 	p.v[p.n++] = f->init_pid;
 	for (unsigned i = 0; i < p.n; i++) {
-		if (i > 0 && has_socket(p.v[i], inode))
+		if (i > 0 && has_socket(w, p.v[i]))
 			return p.v[i];
 		add_children(&p, p.v[i]);
 	}
-	return has_socket(f->init_pid, inode) ? f->init_pid : 0;
+	return has_socket(w, f->init_pid) ? f->init_pid : 0;
+}
+
+static pid_t find(struct net_owner_finder *f, uint32_t inode)
+{
+	struct wanted w = {.fd = 0};
+	unsigned slot;
+	pid_t pid;
+	int i;
+
+	snprintf(w.link, sizeof(w.link), "socket:[%u]", inode);
+	i = find_recent(f, &w);
+	if (i >= 0) {
+		f->recent[i].fd = w.fd;
+		return f->recent[i].pid;
+	}
+	pid = find_in_tree(f, &w);
+	if (!pid)
+		return 0;
+	slot = f->next_recent++ % ARRAY_LEN(f->recent);
+	for (unsigned k = 0; k < ARRAY_LEN(f->recent); k++)
+		if (f->recent[k].pid == pid)
+			slot = k;
+	f->recent[slot].pid = pid;
+	f->recent[slot].fd = w.fd;
+	return pid;
 }
 
 static void read_comm(char *out, pid_t pid)
@@ -207,12 +272,7 @@ void net_owner_find(struct net_owner *out, struct net_owner_finder *f,
 	memset(out, 0, sizeof(*out));
 	if (!inode)
 		return;
-	pid = find_recent(f, inode);
-	if (!pid) {
-		pid = find_in_tree(f, inode);
-		if (pid)
-			f->recent[f->next_recent++ % ARRAY_LEN(f->recent)] = pid;
-	}
+	pid = find(f, inode);
 	if (!pid)
 		return;
 	out->pid = pid;

@@ -23,7 +23,10 @@ struct net_owner {
 struct net_owner_finder {
 	int diag;	/**< NETLINK_SOCK_DIAG made in the sandbox; borrowed */
 	pid_t init_pid; /**< the sandbox's pid 1; 0: gone */
-	pid_t recent[8]; /**< where the last sockets were found: looked at first */
+	struct {
+		pid_t pid;
+		unsigned fd;
+	} recent[8]; /**< where the last sockets were found: looked at first */
 	unsigned next_recent;
 	uint32_t seq;
 };

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import shutil
 import socket
 import socketserver
@@ -296,8 +297,8 @@ WORLD = None
 TMP = None
 
 
-def run(command, answer=None, timeout=60):
-    """Run a command (list, or Python source) inside the sandbox."""
+def run(command, answer=None, timeout=60, files=None):
+    """Run a command (list, or Python source) inside the sandbox; files: limit of descriptors."""
     state = tempfile.mkdtemp(dir=TMP)
     with open(state + "/policy.yaml", "w", encoding="utf-8") as f:
         f.write(WORLD.policy())
@@ -308,7 +309,8 @@ def run(command, answer=None, timeout=60):
         argv += ["-a", answer]
     argv += [NETGATE, AUDITD, state + "/policy.yaml", state] + command
     proc = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False,
-                          errors="replace")
+                          errors="replace", preexec_fn=lambda: files and resource.setrlimit(
+                              resource.RLIMIT_NOFILE, (files, files)))
     return Result(proc, state)
 
 
@@ -767,6 +769,19 @@ ts = [threading.Thread(target=one, args=(i,)) for i in range(500)]
     same(r.out, "500\n")
     same(len(r.find(op="connect", decision="allow")), 500)
     same(len(r.find(op="close")), 500)
+
+
+def test_few_descriptors():
+    r = good(run("""
+ok = 0
+dst = socket.getaddrinfo('ok.test', ECHO, 0, socket.SOCK_STREAM)[0][4]
+def one():
+    global ok
+    s = socket.create_connection(dst, 30); s.sendall(b'\\0x'); ok += s.recv(9) == b'\\0x'; time.sleep(0.2); s.close()
+ts = [threading.Thread(target=one) for i in range(140)]
+[t.start() for t in ts]; [t.join() for t in ts]; print(ok)
+""", files=200))
+    same(r.out, "140\n")
 
 
 def test_slow_head_is_cut():

@@ -777,7 +777,8 @@ ok = 0
 dst = socket.getaddrinfo('ok.test', ECHO, 0, socket.SOCK_STREAM)[0][4]
 def one():
     global ok
-    s = socket.create_connection(dst, 30); s.sendall(b'\\0x'); ok += s.recv(9) == b'\\0x'; time.sleep(0.2); s.close()
+    s = socket.create_connection(dst, 30); s.sendall(b'\\0x'); same = s.recv(9) == b'\\0x'; ok += same
+    time.sleep(0.2); s.close()
 ts = [threading.Thread(target=one) for i in range(140)]
 [t.start() for t in ts]; [t.join() for t in ts]; print(ok)
 """, files=200))

@@ -1,5 +1,6 @@
 #include "agentsh/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +19,8 @@
 
 #define CPU_PERIOD_US 100000u
 #define REMOVE_TRIES 200
+#define STALE_S 60
+#define PREFIX "agentsh-"
 
 enum controller { MEMORY, PIDS, CPU, CONTROLLERS };
 static const char *const controller_names[] = {"memory", "pids", "cpu"};
@@ -225,6 +228,25 @@ static int apply(const char *dir, const struct setting *s, struct err *e)
 		     : 0;
 }
 
+/*
+ * What killed supervisors left: our cgroups without a process. rmdir(2) refuses the others; a
+ * young one may belong to a session that is just about to enter it.
+ */
+static void remove_stale(const char *parent)
+{
+	DIR *d = opendir(parent);
+	struct dirent *entry;
+	struct stat st;
+
+	while (d && (entry = readdir(d)))
+		if (str_has_prefix(entry->d_name, PREFIX) &&
+		    fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_uid == geteuid() && st.st_mtime + STALE_S < time(NULL))
+			unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR);
+	if (d)
+		closedir(d);
+}
+
 /* ---- version 2 ---- */
 
 /* Does this cgroup give its children the controllers? One without processes can be told to. */
@@ -263,6 +285,7 @@ static int create_v2(struct cgroup *c, const char *name, const struct settings *
 			return 0;
 		*strrchr(dir, '/') = '\0';
 	}
+	remove_stale(dir);
 	if (path_join(c->path, sizeof(c->path), dir, name) < 0 || mkdir(c->path, 0755) < 0) {
 		c->path[0] = '\0';
 		return 0;
@@ -283,6 +306,8 @@ static int create_v1(struct cgroup *c, enum controller k, const char *name,
 	char dir[PATH_MAX];
 	int r = own_dir(dir, sizeof(dir), controller_names[k]);
 
+	if (r >= 0)
+		remove_stale(dir);
 	if (r >= 0 && path_join(c->legacy[k], PATH_MAX, dir, name) < 0)
 		r = -ENAMETOOLONG;
 	if (r >= 0 && mkdir(c->legacy[k], 0755) < 0) {
@@ -315,7 +340,7 @@ int cgroup_create(struct cgroup **out, const char *session, const struct policy_
 		return err_set(e, ENOMEM, "cgroup for session %s", session);
 	c->fd = -1;
 	collect(&s, limits);
-	if ((size_t)snprintf(name, sizeof(name), "agentsh-%s", session) >= sizeof(name))
+	if ((size_t)snprintf(name, sizeof(name), PREFIX "%s", session) >= sizeof(name))
 		return err_set(e, ENAMETOOLONG, "cgroup for session %s", session);
 	r = create_v2(c, name, &s, e);
 	for (unsigned k = 0; r == 0 && !c->path[0] && k < CONTROLLERS; k++) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "common/audit_verify_i.h"
 
@@ -229,30 +230,63 @@ static void verify_free(struct audit_verify *v)
 	audit_keys_free(v->keys);
 	explicit_bzero(v->r, sizeof(v->r));
 	explicit_bzero(&v->state, sizeof(v->state));
-	if (v->dir >= 0)
-		close(v->dir);
 }
 
-enum audit_verdict audit_verify(struct audit_report *rep, const struct audit_verify_conf *conf,
-				struct err *e)
+static enum audit_verdict verify_once(struct audit_report *rep,
+				      const struct audit_verify_conf *conf, int dir, struct err *e)
 {
 	__attribute__((cleanup(verify_free))) struct audit_verify v = {
-		.conf = conf, .rep = rep, .e = e, .dir = -1};
+		.conf = conf, .rep = rep, .e = e, .dir = dir};
 
 	memset(rep, 0, sizeof(*rep));
 	v.chain = calloc(1, sizeof(*v.chain));
 	v.note = calloc(1, sizeof(*v.note));
-	v.dir = open(conf->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (v.dir < 0) {
-		err_set(e, errno, "audit log %s", conf->dir);
-		return rep->verdict = AUDIT_UNREADABLE;
-	}
 	if (!v.chain || !v.note || sha256_new(&v.hash) < 0 || sha256_new(&v.mac) < 0) {
 		err_set(e, ENOMEM, "audit log");
 		return rep->verdict = AUDIT_UNREADABLE;
 	}
 	v.chain->next_id = 1;
 	return rep->verdict = run(&v);
+}
+
+/* Which state file is there: each start of a writer, and each hour of it, makes a new one. */
+static struct stat state_stamp(int dir)
+{
+	struct stat st = {0};
+
+	(void)fstatat(dir, "state", &st, AT_SYMLINK_NOFOLLOW);
+	return st;
+}
+
+static bool same_stamp(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+enum audit_verdict audit_verify(struct audit_report *rep, const struct audit_verify_conf *conf,
+				struct err *e)
+{
+	autoclose int dir = open(conf->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat before, after;
+
+	memset(rep, 0, sizeof(*rep));
+	if (dir < 0) {
+		err_set(e, errno, "audit log %s", conf->dir);
+		return rep->verdict = AUDIT_UNREADABLE;
+	}
+	/* a writer that came or went meanwhile moved what we were comparing: look again */
+	for (int i = 0; i < 5; i++) {
+		before = state_stamp(dir);
+		if (i > 0)
+			audit_report_free(rep);
+		verify_once(rep, conf, dir, e);
+		after = state_stamp(dir);
+		if (rep->verdict == AUDIT_INTACT || (same_stamp(&before, &after) &&
+						     (rep->live || !is_live(dir))))
+			break;
+	}
+	return rep->verdict;
 }
 
 void audit_report_free(struct audit_report *rep)

@@ -317,6 +317,41 @@ static void test_race_to_start(void)
 	place_remove(&p);
 }
 
+/* While sessions come and go, verify never sees a fault that is not there. */
+static void test_verify_meanwhile(void)
+{
+	unsigned said[5] = {0};
+	struct place p;
+	int status;
+	pid_t pid;
+
+	place_make(&p);
+	pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < 25; i++) {
+			struct audit_session *s = session(&p, "busy");
+			struct audit_producer *prod = producer(s, AUDIT_FS);
+
+			for (uint64_t n = 1; n < 300; n++)
+				append(prod, n, n % 100 ? AUDIT_RING : AUDIT_COMMIT);
+			audit_producer_close(prod);
+			if (audit_session_end(s, NULL) < 0)
+				_exit(1);
+			audit_session_free(s);
+		}
+		_exit(0);
+	}
+	usleep(50000);
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		said[fixture_verify(p.log, NULL)]++;
+	CU_ASSERT_EQUAL(status, 0);
+	printf("%u intact, %u incomplete ", said[AUDIT_INTACT], said[AUDIT_INCOMPLETE]);
+	CU_ASSERT_EQUAL(said[AUDIT_TAMPERED] + said[AUDIT_UNREADABLE] + said[AUDIT_NO_TRUST], 0);
+	wait_for_end(&p);
+	CU_ASSERT_EQUAL(fixture_verify(p.log, NULL), AUDIT_INTACT);
+	place_remove(&p);
+}
+
 static void test_names(void)
 {
 	static const char *const bad[] = {"", "a/b", "a b", "\n", "x;y",
@@ -580,6 +615,7 @@ static const struct unit_case cases[] = {
 	{"sessions share the writer", test_sessions_share_the_writer},
 	{"quick sessions", test_quick_sessions},
 	{"race to start", test_race_to_start},
+	{"verify meanwhile", test_verify_meanwhile},
 	{"names and paths", test_names},
 	{"producer killed", test_producer_killed},
 	{"writer killed", test_writer_killed},

@@ -109,6 +109,21 @@ static void allow_later(void *arg)
 	allow(j);
 }
 
+/* The rule's message speaks of asking; whoever waited wants to know how that ended. */
+static void not_approved(struct job *j)
+{
+	const char *how = strcmp(j->approver, "timeout") == 0 ? "nobody answered in time"
+			  : strcmp(j->approver, "none") == 0  ? "nobody can be asked"
+							      : "a person refused it";
+	char rest[MESSAGE_MAX];
+	struct str s;
+
+	memcpy(rest, j->message, sizeof(rest));
+	str_init(&s, j->message, sizeof(j->message));
+	str_addf(&s, "%s%s%s", how, rest[0] ? ": " : "", rest);
+	deny(j);
+}
+
 /*
  * In the loop's thread. What follows an approval waits for the exec, so it gets a thread of its
  * own: people answer rarely enough.
@@ -127,9 +142,7 @@ static void on_answer(void *arg, bool allowed, const char *approver, uint64_t wa
 		return;
 	}
 	if (!allowed) {
-		if (!j->message[0])
-			snprintf(j->message, sizeof(j->message), "not approved (%s)", approver);
-		deny(j);
+		not_approved(j);
 		return;
 	}
 	if (exec_threads_start(j->s->threads, allow_later, j) < 0)

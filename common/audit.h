@@ -94,6 +94,25 @@ AUTO_DEFINE(struct audit_producer *, audit_producer_close)
  */
 int audit_append(struct audit_producer *p, const struct audit_event *ev);
 
+/** A record that is in the ring, and maybe not on disk yet. */
+struct audit_ticket {
+	uint64_t pseq;
+	bool commit;
+};
+
+/**
+ * audit_append() in two halves, for who has something useful to do while the disk works.
+ *
+ * After 0 the record will be in the chain; the operation may be prepared, but must not take effect
+ * until audit_append_finish() has returned 0 as well.
+ *
+ * @param t  written on success; then it must be finished exactly once
+ */
+int audit_append_start(struct audit_ticket *t, struct audit_producer *p,
+		       const struct audit_event *ev);
+/** Wait for the disk if the record asked for that. @return 0 or -EIO: undo the operation */
+int audit_append_finish(struct audit_producer *p, const struct audit_ticket *t);
+
 /**
  * Add a ring's counters: how many decisions were recorded, by what was done.
  *

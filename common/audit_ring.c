@@ -239,26 +239,45 @@ void audit_ring_counts(int ring_fd, uint64_t counts[VERDICT_COUNT])
 	audit_ring_unmap(ring);
 }
 
-int audit_append(struct audit_producer *p, const struct audit_event *ev)
+int audit_append_start(struct audit_ticket *t, struct audit_producer *p,
+		       const struct audit_event *ev)
 {
-	bool commit = ev->durability == AUDIT_COMMIT;
-	uint64_t pseq;
 	int r;
 
+	t->commit = ev->durability == AUDIT_COMMIT;
 	pthread_mutex_lock(&p->lock);
-	if (commit)
+	if (t->commit)
 		atomic_fetch_add(&p->ring->waiters, 1);
 	r = await_room(p);
 	if (r == 0)
 		r = publish(p, ev);
-	pseq = p->pseq;
+	t->pseq = p->pseq;
 	pthread_mutex_unlock(&p->lock);
 	if (r >= 0) {
 		count(p, ev);
-		wake_writer(p, commit || r == 1);
-		r = commit ? await_commit(p, pseq) : 0;
+		wake_writer(p, t->commit || r == 1);
+		return 0;
 	}
-	if (commit)
+	if (t->commit)
 		atomic_fetch_sub(&p->ring->waiters, 1);
 	return r;
+}
+
+int audit_append_finish(struct audit_producer *p, const struct audit_ticket *t)
+{
+	int r;
+
+	if (!t->commit)
+		return 0;
+	r = await_commit(p, t->pseq);
+	atomic_fetch_sub(&p->ring->waiters, 1);
+	return r;
+}
+
+int audit_append(struct audit_producer *p, const struct audit_event *ev)
+{
+	struct audit_ticket t;
+	int r = audit_append_start(&t, p, ev);
+
+	return r < 0 ? r : audit_append_finish(p, &t);
 }

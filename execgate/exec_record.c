@@ -58,10 +58,10 @@ static void add_call(struct fields *f, const struct exec_record *r)
 	}
 }
 
-static int append(struct gate *g, const struct exec_record *r, const char *op, bool allowed,
-		  const struct fields *f)
+static struct audit_event event(const struct gate *g, const struct exec_record *r, const char *op,
+				bool allowed, const struct fields *f)
 {
-	struct audit_event ev = {
+	return (struct audit_event){
 		.op = op,
 		.decision = allowed ? "allow" : "deny",
 		.verdict = r->judged ? r->judged->decision.verdict : VERDICT_DENY,
@@ -73,25 +73,42 @@ static int append(struct gate *g, const struct exec_record *r, const char *op, b
 		.n_fields = f->n,
 		.durability = gate_durability(g, !allowed, true),
 	};
-
-	return audit_append(g->audit, &ev);
 }
 
-int exec_record_decision(struct gate *g, const struct exec_record *r, bool allowed)
+int exec_record_allowed(struct audit_ticket *t, struct gate *g, const struct exec_record *r)
 {
 	struct fields f = {.n = 0};
+	struct audit_event ev;
 
 	add_call(&f, r);
-	return append(g, r, "exec", allowed, &f);
+	ev = event(g, r, "exec", true, &f);
+	return audit_append_start(t, g->audit, &ev);
+}
+
+int exec_record_finish(struct gate *g, const struct audit_ticket *t)
+{
+	return audit_append_finish(g->audit, t);
+}
+
+int exec_record_denied(struct gate *g, const struct exec_record *r)
+{
+	struct fields f = {.n = 0};
+	struct audit_event ev;
+
+	add_call(&f, r);
+	ev = event(g, r, "exec", false, &f);
+	return audit_append(g->audit, &ev);
 }
 
 int exec_record_mismatch(struct gate *g, const struct exec_record *r,
 			 const struct exec_actual *actual)
 {
 	struct fields f = {.n = 0};
+	struct audit_event ev;
 
 	add_call(&f, r);
 	add(&f, AUDIT_F_STR("differs", actual->what));
 	add(&f, AUDIT_F_STR("loaded_exe", actual->exe));
-	return append(g, r, "exec_mismatch", false, &f);
+	ev = event(g, r, "exec_mismatch", false, &f);
+	return audit_append(g->audit, &ev);
 }

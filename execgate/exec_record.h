@@ -23,8 +23,17 @@ struct exec_record {
 	uint64_t waited_ms;
 };
 
-/** op "exec". @return 0; anything else: the exec must be denied */
-int exec_record_decision(struct gate *g, const struct exec_record *r, bool allowed);
+/**
+ * op "exec", allowed: in two halves, because the disk can work while the kernel loads the program.
+ *
+ * @return 0: exec_record_finish() must follow, and say 0 before the program runs its first
+ *         instruction; anything else: the exec must be denied
+ */
+int exec_record_allowed(struct audit_ticket *t, struct gate *g, const struct exec_record *r);
+int exec_record_finish(struct gate *g, const struct audit_ticket *t);
+
+/** op "exec", denied. @return 0 or -errno */
+int exec_record_denied(struct gate *g, const struct exec_record *r);
 
 /** op "exec_mismatch": approved, but the kernel loaded something else, which was killed. */
 int exec_record_mismatch(struct gate *g, const struct exec_record *r,

@@ -20,6 +20,8 @@ struct job {
 	struct exec_target target;
 	struct exec_judgement judged;
 	struct exec_record record;
+	struct audit_ticket ticket;
+	bool has_ticket; /* to be finished */
 	const char **argv; /* owned: without secrets */
 	char message[MESSAGE_MAX];
 	char approver[64];
@@ -48,7 +50,7 @@ static void deny(struct job *j)
 	int r;
 
 	j->record.message = j->message;
-	r = exec_record_decision(j->s->gate, &j->record, false);
+	r = exec_record_denied(j->s->gate, &j->record);
 	if (r < 0)
 		log_err("a denied exec could not be recorded: %s", strerror(-r));
 	if (j->argv) {
@@ -77,23 +79,43 @@ static void mismatch(struct job *j, const struct exec_actual *actual)
 		log_err("a killed exec could not be recorded: %s", strerror(-r));
 }
 
-/* Record, let it go, and see that it is what was judged. */
+static bool finish_record(struct job *j)
+{
+	int r = exec_record_finish(j->s->gate, &j->ticket);
+
+	j->has_ticket = false;
+	if (r < 0)
+		log_err("an exec could not be recorded, so it is killed: %s", strerror(-r));
+	return r == 0;
+}
+
+/* The new program is in place and stopped: what its own children need must be known by now. */
+static bool before_it_runs(void *arg)
+{
+	struct job *j = arg;
+
+	exec_depth_set(j->s->depth, j->call.tgid, j->call.start_ticks, j->record.depth);
+	return finish_record(j);
+}
+
+/* Record, let it go, and see that it is what was judged and that the record is safe. */
 static void allow(struct job *j)
 {
-	struct exec_actual actual;
+	struct exec_actual actual = {NULL, ""};
 	int r;
 
 	j->record.message = j->message;
-	r = exec_record_decision(j->s->gate, &j->record, true);
+	r = exec_record_allowed(&j->ticket, j->s->gate, &j->record);
 	if (r < 0) {
 		log_err("an exec could not be recorded, so it is denied: %s", strerror(-r));
 		answer_error(j, EACCES);
 		return;
 	}
-	r = exec_verify_run(&actual, j->s->listener, &j->call, &j->target);
-	if (r == EXEC_RAN)
-		exec_depth_set(j->s->depth, j->call.tgid, j->call.start_ticks, j->record.depth);
-	else if (r == EXEC_MISMATCH)
+	j->has_ticket = true;
+	r = exec_verify_run(&actual, j->s->listener, &j->call, &j->target, before_it_runs, j);
+	if (j->has_ticket)
+		finish_record(j); /* it failed or changed: nothing waits for the record */
+	if (r == EXEC_MISMATCH)
 		mismatch(j, &actual);
 	else if (r < 0)
 		deny_because(j, r == -EPERM ? "the program start cannot be watched: a tracer is attached"

@@ -132,29 +132,46 @@ static void reap(void)
 	} while (pid > 0 || (pid < 0 && errno == EINTR));
 }
 
-static int at_stop(struct exec_actual *actual, pid_t pid, int status, const struct exec_target *t)
-{
-	int event = status >> 16, sig = 0;
+struct watch {
+	struct exec_actual *actual;
+	const struct exec_target *target;
+	exec_last_check_fn *last_check;
+	void *arg;
+};
 
-	if (event == PTRACE_EVENT_EXEC) {
-		if (!is_approved(actual, pid, exec_target_image(t))) {
-			kill(pid, SIGKILL);
-			reap();
-			return EXEC_MISMATCH;
-		}
-		/* ESRCH: killed meanwhile; then it is ours to reap */
-		if (sys_trace_leave(pid, 0) < 0)
-			reap();
-		return EXEC_RAN;
-	}
-	if (event == 0)
-		sig = WSTOPSIG(status); /* a signal on its way: deliver it */
+static int end(pid_t pid, enum exec_outcome why)
+{
+	kill(pid, SIGKILL);
+	reap();
+	return why;
+}
+
+static int at_exec(const struct watch *w, pid_t pid)
+{
+	if (!is_approved(w->actual, pid, exec_target_image(w->target)))
+		return end(pid, EXEC_MISMATCH);
+	if (!w->last_check(w->arg))
+		return end(pid, EXEC_STOPPED);
+	/* ESRCH: killed meanwhile; then it is ours to reap */
+	if (sys_trace_leave(pid, 0) < 0)
+		reap();
+	return EXEC_RAN;
+}
+
+static int at_stop(const struct watch *w, pid_t pid, int status)
+{
+	int event = status >> 16;
+	/* without an event it is a signal on its way: deliver it */
+	int sig = event == 0 ? WSTOPSIG(status) : 0;
+
+	if (event == PTRACE_EVENT_EXEC)
+		return at_exec(w, pid);
 	if (sys_trace_leave(pid, sig) < 0)
 		reap();
 	return EXEC_FAILED;
 }
 
-static int watch(struct exec_actual *actual, const struct exec_target *t)
+static int follow(const struct watch *w)
 {
 	for (;;) {
 		int status;
@@ -165,15 +182,16 @@ static int watch(struct exec_actual *actual, const struct exec_target *t)
 		if (pid < 0)
 			return EXEC_GONE;
 		if (WIFSTOPPED(status))
-			return at_stop(actual, pid, status, t);
+			return at_stop(w, pid, status);
 		/* the traced thread ended */
 	}
 }
 
 int exec_verify_run(struct exec_actual *actual, int listener, const struct exec_call *c,
-		    const struct exec_target *t)
+		    const struct exec_target *t, exec_last_check_fn *last_check, void *arg)
 {
-	int r;
+	struct watch w = {actual, t, last_check, arg};
+	int r, outcome;
 
 	if (sys_trace_seize(c->tid, OPTIONS) < 0) {
 		r = -errno;
@@ -182,7 +200,6 @@ int exec_verify_run(struct exec_actual *actual, int listener, const struct exec_
 	/* the call may have been withdrawn and the id of the thread reused before it was seized */
 	r = answer(listener, c->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 	sys_trace_interrupt(c->tid);
-	if (r == 0)
-		return watch(actual, t);
-	return watch(actual, t) == EXEC_MISMATCH ? EXEC_MISMATCH : EXEC_GONE;
+	outcome = follow(&w);
+	return r < 0 && outcome == EXEC_FAILED ? EXEC_GONE : outcome;
 }

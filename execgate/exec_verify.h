@@ -21,6 +21,7 @@ enum exec_outcome {
 	EXEC_FAILED,	/**< the kernel refused (permission, format, memory): the caller saw its errno */
 	EXEC_GONE,	/**< the caller died, or a signal withdrew the call */
 	EXEC_MISMATCH,	/**< something else was loaded: killed before its first instruction */
+	EXEC_STOPPED,	/**< the last check said no: killed before its first instruction */
 };
 
 /** What was loaded instead; for the record. */
@@ -29,6 +30,9 @@ struct exec_actual {
 	char exe[PATH_MAX];
 };
 
+/** Asked at the exec stop, when all else is well. @return false: kill */
+typedef bool exec_last_check_fn(void *arg);
+
 /**
  * Answer the notification with CONTINUE and watch.
  *
@@ -36,7 +40,7 @@ struct exec_actual {
  * @return enum exec_outcome, or -errno: cannot be watched, and was not answered (deny it)
  */
 int exec_verify_run(struct exec_actual *actual, int listener, const struct exec_call *c,
-		    const struct exec_target *t);
+		    const struct exec_target *t, exec_last_check_fn *last_check, void *arg);
 
 /** True while the caller still waits for its answer. */
 bool exec_verify_is_waiting(int listener, uint64_t id);

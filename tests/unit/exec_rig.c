@@ -37,6 +37,9 @@ void __wrap_policy_each_command(const struct policy *p, policy_command_fn *fn, v
 void __wrap_policy_message(char *buf, size_t size, const struct decision *d,
 			   const struct policy_request *r, const char *session);
 int __wrap_audit_append(struct audit_producer *p, const struct audit_event *ev);
+int __wrap_audit_append_start(struct audit_ticket *t, struct audit_producer *p,
+			      const struct audit_event *ev);
+int __wrap_audit_append_finish(struct audit_producer *p, const struct audit_ticket *t);
 
 static bool answers_to(const struct policy_request *r, const char *name)
 {
@@ -123,6 +126,22 @@ struct held {
 	gate_answer_fn *fn;
 	void *arg;
 };
+
+int __wrap_audit_append_start(struct audit_ticket *t, struct audit_producer *p,
+			      const struct audit_event *ev)
+{
+	t->pseq = 1;
+	t->commit = true;
+	return __wrap_audit_append(p, ev);
+}
+
+int __wrap_audit_append_finish(struct audit_producer *p, const struct audit_ticket *t)
+{
+	(void)p;
+	if (t->pseq != 1)
+		abort();
+	return current->commit_result;
+}
 
 static struct exec_threads *threads;
 

@@ -28,6 +28,7 @@ struct rig {
 	unsigned n_events;  /**< also beyond RIG_EVENTS */
 	unsigned n_denied, n_mismatch;
 	int audit_result;   /**< what audit_append returns */
+	int commit_result;  /**< what audit_append_finish returns */
 	bool approve;	    /**< answer to approvals */
 	char asked[256];    /**< subject of the last approval */
 };

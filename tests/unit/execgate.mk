@@ -16,7 +16,8 @@ TESTS += $(EXECGATE_TESTS)
 %C%_test_exec_serve_SOURCES = %D%/test_exec_serve.c %D%/exec_rig.c %D%/exec_rig.h
 %C%_test_exec_serve_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
 EXECGATE_RIG_FLAGS = $(AM_LDFLAGS) -Wl,--wrap=policy_decide -Wl,--wrap=policy_each_command \
-	-Wl,--wrap=policy_message -Wl,--wrap=audit_append -Wl,--wrap=gate_ask
+	-Wl,--wrap=policy_message -Wl,--wrap=audit_append -Wl,--wrap=audit_append_start \
+	-Wl,--wrap=audit_append_finish -Wl,--wrap=gate_ask
 %C%_test_exec_serve_LDFLAGS = $(EXECGATE_RIG_FLAGS)
 %C%_test_exec_race_SOURCES = %D%/test_exec_race.c %D%/exec_rig.c %D%/exec_rig.h
 %C%_test_exec_race_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)

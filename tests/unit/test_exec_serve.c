@@ -97,6 +97,11 @@ static void test_no_record_no_exec(void)
 	r->audit_result = -EIO;
 	rig_run(r, run_true);
 	CU_ASSERT_EQUAL(rig_exit(r), (1000 + EACCES) & 0xff);
+	/* refused by the disk while the kernel was loading it: killed, not run */
+	r->audit_result = 0;
+	r->commit_result = -EIO;
+	rig_run(r, run_true);
+	CU_ASSERT_EQUAL(rig_exit(r), 0xff);
 	rig_free(r);
 }
 

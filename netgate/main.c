@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "common/log.h"
 #include "common/priv.h"
 #include "netgate/net_dns.h"
@@ -20,7 +22,7 @@ static int set_up(struct all *a, struct err *e)
 
 	r = net_conf_read(&a->net.conf, &a->gate, e);
 	if (r == 0 && gate_ready(&a->gate, NULL, 0) < 0)
-		r = err_say(e, 32, "the supervisor is gone");
+		r = err_say(e, EPIPE, "the supervisor is gone");
 	if (r == 0)
 		r = gate_wait_setup(&a->gate, &pidfd, 1, e);
 	if (r < 0)
@@ -64,30 +66,41 @@ static void tear_down(struct all *a)
 	net_setup_close(&a->net.socks);
 }
 
+static int run(struct all *a, struct loop *loop, struct err *e)
+{
+	int r;
+
+	a->net.gate = &a->gate;
+	a->net.loop = loop;
+	r = set_up(a, e);
+	if (r == 0)
+		r = serve(a, e);
+	if (r < 0)
+		gate_failed(&a->gate, e);
+	else
+		r = loop_run(loop);
+	tear_down(a);
+	return r;
+}
+
 int main(void)
 {
-	static struct all a; /* some members point at others: it must stay where it is */
+	autofree struct all *a = calloc(1, sizeof(*a));
 	struct loop *loop = NULL;
 	struct err e = ERR_INIT;
 	int r;
 
 	log_init_env("agentsh-netgate");
-	for (unsigned i = 0; i < NET_SOCKS; i++)
-		a.net.socks.fd[i] = -1;
-	if (gate_open(&a.gate, "netgate", AUDIT_NET, &e) < 0)
+	if (!a || loop_new(&loop) < 0) {
+		log_err("out of memory or descriptors");
 		return 1;
-	r = loop_new(&loop);
-	a.net.gate = &a.gate;
-	a.net.loop = loop;
-	r = r < 0 ? err_set(&e, -r, "event loop") : set_up(&a, &e);
+	}
+	for (unsigned i = 0; i < NET_SOCKS; i++)
+		a->net.socks.fd[i] = -1;
+	r = gate_open(&a->gate, "netgate", AUDIT_NET, &e);
 	if (r == 0)
-		r = serve(&a, &e);
-	if (r < 0)
-		gate_failed(&a.gate, &e);
-	else
-		r = loop_run(loop);
-	tear_down(&a);
-	gate_close(&a.gate);
+		r = run(a, loop, &e);
+	gate_close(&a->gate);
 	loop_free(loop);
 	return r == 0 ? 0 : 1;
 }

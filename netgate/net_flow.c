@@ -56,8 +56,8 @@ void net_flow_facts(struct net_facts *out, const struct net_flow *f)
 		.to = f->ruling.d.verdict == VERDICT_REDIRECT ? f->ruling.d.redirect_to : NULL,
 		.owner = &f->owner,
 	};
-	if (!out->host && f->said[0])
-		out->host = f->said;
+	if (!out->host && f->kind == FLOW_HTTP)
+		out->claimed = f->said;
 }
 
 static void record_close(struct net_flow *f, int error)

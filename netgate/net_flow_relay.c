@@ -274,7 +274,12 @@ static enum moved move(struct net_flow *f, struct flow_half *h, int from, int to
 			h->shut = true;
 			return MOVED_SOME;
 		}
-		m = h->pipe[0] >= 0 ? splice_some(h, from, to) : copy_some(f, h, from, to);
+		if (h->pipe[0] < 0) {
+			m = copy_some(f, h, from, to);
+			continue;
+		}
+		m = splice_some(h, from, to);
+		f->answered |= !is_out(f, h);
 	}
 	return m;
 }

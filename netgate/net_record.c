@@ -72,6 +72,7 @@ static void add_facts(struct fields *f, const struct net_facts *x, char *ip)
 	add_str(f, "host", x->host);
 	add_str(f, "ip", ip);
 	add_u64(f, "port", x->port);
+	add_str(f, "claimed_host", x->claimed);
 	add_str(f, "sni", x->sni);
 	add_str(f, "alpn", x->alpn);
 	add_u64(f, "ech", x->has_ech);

@@ -23,6 +23,7 @@ struct net_facts {
 	struct policy_addr addr; /**< about to be dialled; else what the agent dialled */
 	uint16_t port;
 	const char *sni, *alpn;
+	const char *claimed; /**< Host of a request to a literal address: a claim, not a fact */
 	const char *method, *path; /**< path without its query: secrets live there */
 	bool has_ech;
 	const char *to; /**< where a redirect leads */

@@ -595,6 +595,18 @@ print(n, h.hexdigest())
     same(r.out.split(), [str(len(body)), hashlib.md5(body).hexdigest()])
 
 
+def test_denial_after_a_large_download():
+    r = good(run("""
+s = dial('ok.test', HTTP); get(s, 'ok.test', '/big')
+d = b''
+while b'\\r\\n\\r\\n' not in d: d += s.recv(65536)
+n = len(d.split(b'\\r\\n\\r\\n', 1)[1])
+while n < %d: n += len(s.recv(1 << 20))
+get(s, 'other.test'); print(answer(s).split(' ')[1])
+""" % len(BIG)))
+    same(r.out, "403\n")
+
+
 def test_half_close():
     r = good(run("""
 s = dial('ok.test', ECHO_ALL); s.sendall(b'\\x00' + b'y' * 3000000); s.shutdown(socket.SHUT_WR)

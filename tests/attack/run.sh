@@ -184,7 +184,7 @@ terminal() {
 		"env -i PATH=$PATH HOME=$T/home TERM=dumb AGENTSH_STATE_DIR=$T/state timeout -k 5 --foreground 40 $program wrap --isolate --quiet --policy $T/policy.yaml --workspace $T/ws -- bin/terminal" >"$T/in-terminal"
 	chmod 755 "$T/in-terminal"
 	# an interactive shell would read what was pushed; here the pushed line waits for this sh
-	as script -qec "sh $T/in-terminal; timeout 1 sh" "$T/typescript" </dev/null >"$T/stdout" 2>"$T/stderr"
+	as script -qec "sh $T/in-terminal; timeout --foreground -k 1 1 sh" "$T/typescript" </dev/null >"$T/stdout" 2>"$T/stderr"
 	tr -d '\r' <"$T/stdout" >"$T/stdout2"
 	ledger bin/terminal <"$T/stdout2"
 	refute pushed-command 'not run' test -e "$T/pushed"

@@ -81,18 +81,22 @@ records() { # NAME
 	AGENTSH_STATE_DIR=$tap_tmp/$1/state "$build/agentsh/agentsh" audit "$2" ${3:+"$3"} 2>&1
 }
 
-# A user, with a /dev/fuse that users may open, in a mount namespace of its own.
+# A user, with a /dev/fuse that users may open, in a mount namespace of its own; source and build
+# are seen at other names there, because a checkout in /root is closed to users.
 as_user() { # FUSE_MODE
-	mkdir -p "$tap_tmp/user.d" "$tap_tmp/dev" && chmod 755 "$tap_tmp" && chown 65534:65534 "$tap_tmp/user.d"
+	mkdir -p "$tap_tmp/user.d" "$tap_tmp/dev" "$tap_tmp/src.d" "$tap_tmp/build.d"
+	chmod 755 "$tap_tmp" && chown 65534:65534 "$tap_tmp/user.d"
 	# shellcheck disable=SC2016
-	unshare -m sh -c 'mount -t tmpfs -o mode=755 none "$1" && mknod -m "$2" "$1/fuse" c 10 229 &&
-		mount --bind "$1/fuse" /dev/fuse && shift 2 &&
-		exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/tmp TMPDIR="$0" "$@"' \
-		"$tap_tmp/user.d" "$tap_tmp/dev" "$1" sh "$src/tests/e2e/fsgate.sh"
+	unshare -m sh -c 'mount -t tmpfs -o mode=755 none "$0/dev" && mknod -m "$1" "$0/dev/fuse" c 10 229 &&
+		mount --bind "$0/dev/fuse" /dev/fuse &&
+		mount --bind "$2" "$0/src.d" && mount --bind "$3" "$0/build.d" && cd "$0/user.d" &&
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/tmp TMPDIR="$0/user.d" \
+			srcdir="$0/src.d" AGENTSH_TEST_BUILD="$0/build.d" sh "$0/src.d/tests/e2e/fsgate.sh"' \
+		"$tap_tmp" "$1" "$src" "$build"
 }
 
 nested() { # FUSE_MODE: this script again, as a user; its lines as ours
-	nested_out=$(AGENTSH_TEST_BUILD=$build srcdir=$src as_user "$1" 2>&1)
+	nested_out=$(as_user "$1" 2>&1)
 	printf '%s\n' "$nested_out" | grep '^#' || :
 	printf '%s\n' "$nested_out" | grep '^\(not \)\?ok' >"$tap_tmp/lines"
 	[ -s "$tap_tmp/lines" ] || nok "as a user, /dev/fuse $1" "$nested_out"

@@ -4,3 +4,4 @@ e2e_scripts = %D%/status.sh %D%/io.sh %D%/terminal.sh %D%/programs.sh %D%/networ
 dist_check_SCRIPTS += $(e2e_scripts)
 TESTS += $(e2e_scripts)
 EXTRA_DIST += %D%/lib.sh tests/lib/world.py
+include %D%/fsgate.mk

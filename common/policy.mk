@@ -8,6 +8,7 @@
 	%D%/policy_check.c %D%/policy_check_rule.c \
 	%D%/policy_compile.c \
 	%D%/policy_eval.c %D%/policy_eval_command.c %D%/policy_eval_env.c %D%/policy_eval_net.c \
+	%D%/policy_idna.c \
 	%D%/policy_image.c \
 	%D%/policy_json.c \
 	%D%/policy_load.c \

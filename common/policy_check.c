@@ -259,20 +259,19 @@ void policy_check_domain(struct policy_loader *l, const struct policy_doc *doc,
 {
 	struct policy_addr addr;
 	const char *wrong;
-	size_t len;
-	char *text;
+	char text[512];
 
 	if (!expanded(l, doc, node, QUOTE_NONE))
 		return;
-	len = strlen(node->text);
-	if (len > 1 && node->text[len - 1] == '.')
-		len--;
-	text = arena_dup(&l->arena, node->text, len);
-	if (!set_text(l, node, text))
+	if (!policy_idna(text, sizeof(text), node->text)) {
+		policy_error(l, doc, node,
+			     "bad host \"%.80s\": a label has at most 63 characters, and wildcards "
+			     "only between plain letters",
+			     node->text);
 		return;
-	for (char *p = text; *p; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
+	}
+	if (!set_text(l, node, arena_dup(&l->arena, text, strlen(text))))
+		return;
 	wrong = match_host_check(text);
 	if (wrong) {
 		policy_error(l, doc, node, "bad host \"%.80s\": %s", text, wrong);

@@ -159,6 +159,9 @@ int policy_parse_signal_target(const char *text);
 /** Depth range of a command rule's context. @return false when malformed */
 bool policy_parse_context(uint32_t *min, uint32_t *max, const struct policy_node *node);
 
+/** A host pattern as it is compared: lower case, IDNA labels, no trailing dot. @return false: it has none */
+bool policy_idna(char *out, size_t size, const char *host);
+
 /* ---- variables ---- */
 
 /** How a variable's value is written into the text. */

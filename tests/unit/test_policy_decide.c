@@ -276,6 +276,21 @@ static void network(void)
 	CU_ASSERT_EQUAL(net(p, NULL, "9.9.9.8", 53).reason, REASON_DEFAULT);
 }
 
+static void international(void)
+{
+	static const char *const wire[] = {"xn--bcher-kva.example", "xn--mnchen-3ya.example", "xn--e1afmkfd.xn--p1ai",
+					   "a.xn--wgv71a119e.jp", "xn--fa-hia.de"};
+	AUTO(policy_free) struct policy *p = fixture_load(HEAD
+		"network_rules:\n"
+		"- {domains: [b\xc3\xbc" "cher.example, 'M\xc3\x9cNCHEN.Example.', \xd0\x9f\xd1\x80\xd0\xb8\xd0\xbc\xd0\xb5\xd1\x80.\xd1\x80\xd1\x84,\n"
+		"   '*.\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e.jp', fa\xc3\x9f.de], decision: allow}\n");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+	for (size_t i = 0; i < ARRAY_LEN(wire); i++)
+		IS(net(p, wire[i], NULL, 443).verdict, ALLOW);
+	IS(net(p, "bcher.example", NULL, 443).verdict, DENY);
+}
+
 static void names(void)
 {
 	AUTO(policy_free) struct policy *p = fixture_load(HEAD
@@ -524,6 +539,7 @@ static const struct unit_case cases[] = {
 	{"limits of patterns", regex_limits},
 	{"redirects of commands", redirects},
 	{"network", network},
+	{"names in other scripts", international},
 	{"names", names},
 	{"sockets and signals", sockets_and_signals},
 	{"environment", environment},

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Held requests: listed and answered from another terminal; time-outs deny; the rest goes on.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 cat >"$T/ask.yaml" <<'END'

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The log: what happened is in it, once, under the documented keys; verify says 0; sessions listed.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 wrap -o '--name one' sh -c 'echo x >made; mv made moved; rm moved; mkdir d; cat /etc/shadow; su -c id; ln -s a b; true' >/dev/null 2>&1

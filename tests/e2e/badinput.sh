@@ -2,6 +2,7 @@
 # Bad policies, bad workspaces, hosts that lack something: one clear line, the right status, and
 # nothing left mounted or running.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 refused() { # NAME STATUS PATTERN (of the line) COMMAND...: nothing on stdout, one agentsh: line

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Pipes, big outputs, environment, working directory, signals: as without agentsh.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 is 'stdin is a pipe' "$(echo hello | wrap cat 2>&1)" hello
@@ -41,7 +42,8 @@ for s in TERM INT HUP USR1 QUIT; do
 	END
 	own "$W"
 	rm -f "$T/out"
-	(cd "$W" && exec $python -c 'import os, signal, sys
+	# shellcheck disable=SC2086 # words
+	(cd "$W" && exec $AS $python -c 'import os, signal, sys
 for n in ("INT", "QUIT"):
     signal.signal(getattr(signal, "SIG" + n), signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])' "$(command -v env)" -i PATH="$PATH" HOME="$T/home" AGENTSH_STATE_DIR="$T/state" \

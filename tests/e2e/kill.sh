@@ -2,6 +2,7 @@
 # kill -9 of each process of agentsh at random moments: no agent process survives, nothing hangs,
 # the log is intact or names its torn tail. $KILL_LOOPS times (20).
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 loops=${KILL_LOOPS:-20}
 

@@ -32,18 +32,16 @@ PACK='--pack code-edit'
 chmod 755 "$T"
 mkdir "$W" "$T/home" "$T/state"
 chmod 700 "$T/state"
-e2e_pids=
 
-as() {
-	if [ "${E2E_USER:-}" = nobody ] && [ "$(id -u)" = 0 ]; then
-		setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
-	else
-		"$@"
-	fi
-}
+AS=
+if [ "${E2E_USER:-}" = nobody ] && [ "$(id -u)" = 0 ]; then
+	AS='setpriv --reuid=65534 --regid=65534 --clear-groups --'
+fi
+# shellcheck disable=SC2086 # words
+as() { $AS "$@"; }
 
 own() { # give files to the identity under test
-	if [ "${E2E_USER:-}" = nobody ] && [ "$(id -u)" = 0 ]; then chown -R 65534:65534 "$@"; fi
+	[ -z "$AS" ] || chown -R 65534:65534 "$@"
 }
 own "$T"
 
@@ -57,7 +55,7 @@ if ! as test -x "$AGENTSH"; then
 fi
 
 e2e_env() { # the environment that both sides of a comparison start from
-	as env -i PATH="$PATH" HOME="$T/home" TERM=dumb LANG=C.UTF-8 USER=tester \
+	as env -i PATH="$PATH" HOME="$T/home" TERM=dumb LANG=C.UTF-8 USER=tester SHELL=/bin/sh \
 		GIT_AUTHOR_NAME=T GIT_AUTHOR_EMAIL=t@example.org GIT_COMMITTER_NAME=T \
 		GIT_COMMITTER_EMAIL=t@example.org \
 		AGENTSH_STATE_DIR="$T/state" AGENTSH_CONFIG_DIR="$T/config" \
@@ -131,13 +129,13 @@ $e2e_mounts"; fi
 }
 
 # start something that ends with the test
-background() {
-	"$@" &
-	e2e_pids="$e2e_pids $!"
-}
+background() { "$@" >"$T/background" 2>&1 & }
 
 e2e_cleanup() {
-	for e2e_p in $e2e_pids; do kill "$e2e_p" 2>/dev/null; done
+	# this script is the leader of a session of its own
+	for e2e_p in $(ps -s $$ -o pid=); do
+		[ "$e2e_p" = $$ ] || kill "$e2e_p" 2>/dev/null
+	done
 	# the audit writer of this state directory is idle now and would wait for the next session
 	for e2e_f in $(grep -lsaF "AGENTSH_STATE_DIR=$T/state" /proc/[0-9]*/environ); do
 		e2e_f=${e2e_f#/proc/}

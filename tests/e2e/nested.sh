@@ -1,6 +1,7 @@
 #!/bin/sh
 # agentsh inside agentsh, and the policy that decides: the one given, not one that lies about.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 cat >"$T/open.yaml" <<END
 version: 1

@@ -2,6 +2,7 @@
 # Egress: allowed names work over HTTP/1.1, HTTP/2, TLS and IPv6, as outside; others are refused in a
 # way that a program understands.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 for p in curl nginx openssl node; do command -v $p >/dev/null || nok "$p is installed" "install $p"; done
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # agentsh policy: list, show, check, explain and test; the packs pass their own tables.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 out=$(ctl policy list 2>&1)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Programs that nobody here wrote do the same inside as outside: output and status are equal.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 E2E_LIMIT=120 LIMIT=120
 
@@ -140,7 +141,7 @@ same 'tar of many files' 'mkdir m && i=0; while [ $i -lt 300 ]; do echo $i >m/$i
 same 'rsync' 'rsync -a --itemize-changes src/ copy/ | sort && echo new >>src/add.h && rsync -a --itemize-changes src/ copy/ && rsync -a --delete --exclude add.c src/ copy/ && ls copy'
 same 'vim -es' 'printf "one\ntwo\n" >f && vim -es -u NONE -c "%s/one/ONE/" -c "wq" f; echo $?; cat f'
 same 'sed -i, sort, find, xargs' 'sed -i s/add/plus/ src/add.h && cat src/add.h && find . -type f | sort | xargs wc -c && sort -r Makefile | head -3'
-same 'links, modes, times' 'ln src/add.h hard && ln -s src/add.c soft && stat -c "%h %a %F" hard soft src && chmod 600 hard && stat -c %a src/add.h && touch -d 2020-02-02T02:02:02Z src/add.c && stat -c %Y soft src/add.c | head -1 && stat -L -c %Y soft && rm hard && stat -c %h src/add.h'
+same 'links, modes, times' 'ln src/add.h hard && ln -s src/add.c soft && stat -c "%h %a %F" hard soft src && chmod 600 hard && stat -c %a src/add.h && touch -d 2020-02-02T02:02:02Z src/add.c && stat -c %Y src/add.c && stat -L -c %Y soft && rm hard && stat -c %h src/add.h'
 same 'rename, exchange over, directories' 'mkdir -p a/b && mv src a/b/ && ls a/b/src && mv a/b/src/add.h a/b/src/add.c && ls a/b/src && rmdir a/b; echo $?; rm -r a; ls'
 same 'sparse files, fallocate, dd' 'truncate -s 10M sparse && stat -c %s sparse && fallocate -l 65536 fa && stat -c "%s" fa && dd if=/dev/zero of=dd bs=4096 count=16 conv=fsync 2>/dev/null && cmp fa dd && echo same'
 same 'fifos and sockets in the workspace' "mkfifo p && (echo through >p &) && cat p && $python -c 'import socket; s = socket.socket(socket.AF_UNIX); s.bind(\"s\"); s.listen(); c = socket.socket(socket.AF_UNIX); c.connect(\"s\"); c.send(b\"x\"); print(s.accept()[0].recv(9))'"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Exit statuses: the command's own, 128+N, 124, 125, 126, 127; and what is printed beside.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 for n in 0 1 2 42 124 125 126 127 255; do

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Under a terminal: window size, job control, Ctrl-C, Ctrl-Z, tmux.
 set -u
+# shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 for p in script tmux; do command -v $p >/dev/null || nok "$p is installed" "install $p"; done
 

@@ -1,6 +1,5 @@
 /*
  * agentsh-auditd - the one writer of an audit log
- *
  * Started by audit_session_open(): agentsh-auditd LOG_DIR RUNTIME_DIR, with a pipe as descriptor 3
  * on which it says that it serves. It serves every session of its user at the same time and ends
  * when the last one has gone.
@@ -562,6 +561,7 @@ int main(int argc, char **argv)
 	struct auditd *d = calloc(1, sizeof(*d));
 	int ready = fcntl(READY_FD, F_GETFD) < 0 ? -1 : READY_FD;
 	struct err e = ERR_INIT;
+	pid_t pid;
 	int r;
 
 	log_init_env("agentsh-auditd");
@@ -571,9 +571,14 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	/* started by a session: detach, so that we outlive it (it has given us a session of our own) */
-	if (ready >= 0 && fork() > 0)
-		_exit(0);
+	pid = ready >= 0 ? fork() : 0;
+	if (pid < 0)
+		report(&ready, AUDIT_START_FAILED,
+		       &(struct err){errno, "the audit writer cannot fork"});
+	if (pid != 0)
+		_exit(pid < 0);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error like another */
 	umask(077);
 	/* nothing of openssl.cnf concerns us, and reading it takes time at every start */
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);

@@ -112,7 +112,12 @@ static int walk_segment(struct walk *w, int dir, const struct audit_segment_ref 
 	if (audit_segment_parse(&seg) < 0)
 		return err_say(w->e, EBADMSG, "%s has a damaged header", ref->name);
 	adopt(w, &seg);
-	for (pos = seg.start; (r = audit_segment_frame(&seg, pos, &f)) == 1; pos += f.len) {
+	for (pos = seg.start;; pos += f.len) {
+		r = audit_segment_frame(&seg, pos, &f);
+		if (r < 0 && last)
+			r = audit_segment_again(&seg, dir, ref->name, pos, &f);
+		if (r != 1)
+			break;
 		next = f.seq;
 		r = give(w, &f);
 		if (r != 0)

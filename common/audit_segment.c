@@ -14,6 +14,8 @@
 
 static const uint8_t magic[8] = {'A', 'S', 'E', 'G', '1', '\r', '\n', 0x1a};
 #define FORMAT_VERSION 1u
+#define AGAIN_TRIES 5
+#define AGAIN_US 2000u
 
 void audit_segment_name(char out[AUDIT_SEGMENT_NAME], const uint8_t log_id[AUDIT_ID_LEN],
 			uint64_t first)
@@ -213,6 +215,29 @@ int audit_segment_frame(const struct audit_segment *s, size_t pos, struct audit_
 	if (audit_frame_parse(f, s->data + pos, s->len - pos) == 0)
 		return 1;
 	return all_zero(s->data + pos, s->len - pos) ? 0 : -EBADMSG;
+}
+
+int audit_segment_again(struct audit_segment *s, int dir, const char *name, size_t pos,
+			struct audit_frame *f)
+{
+	int r = -EBADMSG;
+
+	for (int i = 0; i < AGAIN_TRIES && r == -EBADMSG; i++) {
+		struct audit_segment fresh;
+
+		usleep(AGAIN_US);
+		r = audit_segment_read(&fresh, dir, name, 0);
+		if (r < 0)
+			return r;
+		if (audit_segment_parse(&fresh) < 0 || fresh.len < pos) {
+			audit_segment_free(&fresh);
+			return -EBADMSG;
+		}
+		audit_segment_free(s);
+		*s = fresh;
+		r = audit_segment_frame(s, pos, f);
+	}
+	return r;
 }
 
 bool audit_segment_resumes(const struct audit_segment *s, size_t pos, uint64_t seq)

@@ -72,6 +72,16 @@ void audit_segment_free(struct audit_segment *s);
 /** Parse the header. @return 0 or -EBADMSG */
 int audit_segment_parse(struct audit_segment *s);
 
+/**
+ * A bad frame in the last segment may be a write in flight: what one read(2) returns of a file that
+ * grows can have its pages from before and after. Read it again until there is a good frame at
+ * pos, at most some milliseconds.
+ *
+ * @return 1, 0, -EBADMSG as audit_segment_frame(), or -errno
+ */
+int audit_segment_again(struct audit_segment *s, int dir, const char *name, size_t pos,
+			struct audit_frame *f);
+
 /** Write a header. @return bytes, at most AUDIT_SEGMENT_HEAD + note_len */
 size_t audit_segment_header(uint8_t *out, const uint8_t log_id[AUDIT_ID_LEN], uint64_t first,
 			    const char *note, size_t note_len);

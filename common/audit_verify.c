@@ -105,6 +105,16 @@ static int check_end(struct audit_verify *v, const struct audit_segment *seg, in
 	return 0;
 }
 
+static int next_frame(struct audit_verify *v, struct audit_segment *seg,
+		      const struct audit_segment_ref *ref, bool last, struct audit_frame *f)
+{
+	int more = audit_segment_frame(seg, (size_t)v->offset, f);
+
+	if (more < 0 && last && v->rep->live)
+		more = audit_segment_again(seg, v->dir, ref->name, (size_t)v->offset, f);
+	return more;
+}
+
 static int one_segment(struct audit_verify *v, const struct audit_segment_ref *ref, bool last)
 {
 	__attribute__((cleanup(audit_segment_free))) struct audit_segment seg = {0};
@@ -121,8 +131,7 @@ static int one_segment(struct audit_verify *v, const struct audit_segment_ref *r
 	r = check_header(v, &seg, ref);
 	free(steal_ptr(&v->seal));
 	v->offset = seg.start;
-	while (r == 0 && !v->seal &&
-	       (more = audit_segment_frame(&seg, (size_t)v->offset, &f)) == 1) {
+	while (r == 0 && !v->seal && (more = next_frame(v, &seg, ref, last, &f)) == 1) {
 		r = f.type == AUDIT_TYPE_CHECKPOINT ? audit_verify_note(v, &f)
 						    : audit_verify_record(v, &f);
 		v->offset += r == 0 ? f.len : 0;

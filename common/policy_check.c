@@ -259,14 +259,14 @@ void policy_check_domain(struct policy_loader *l, const struct policy_doc *doc,
 {
 	struct policy_addr addr;
 	const char *wrong;
-	char text[512];
+	char text[MATCH_PATTERN_MAX];
 
 	if (!expanded(l, doc, node, QUOTE_NONE))
 		return;
 	if (!policy_idna(text, sizeof(text), node->text)) {
 		policy_error(l, doc, node,
-			     "bad host \"%.80s\": a label has at most 63 characters, and wildcards "
-			     "only between plain letters",
+			     "bad host \"%.80s\": it is too long, or has wildcards in a label with "
+			     "letters that are not ASCII",
 			     node->text);
 		return;
 	}

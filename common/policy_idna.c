@@ -116,45 +116,49 @@ static void encode(struct label *l, const uint32_t *points, uint32_t n_points)
 	}
 }
 
-/* One label to the '.' or the end. @return its end, or NULL when it cannot be converted */
-static const char *convert(const char *p, struct label *l)
+/* Write one label in its wire form. @return its length, 0 when it cannot be converted */
+static size_t convert(char out[LABEL_MAX], const char *p, const char *end)
 {
+	struct label l = {.out = out, .len = 4};
 	uint32_t points[LABEL_MAX], n = 0;
-	bool ascii = true, wild = false;
 
-	while (*p && *p != '.') {
-		if (n == LABEL_MAX)
-			return NULL;
-		wild |= strchr("*?[]{},", *p) != NULL;
-		points[n] = fold_point(next_point(&p));
-		ascii &= points[n++] < 0x80;
+	memcpy(out, "xn--", l.len);
+	while (p < end) {
+		if (n == LABEL_MAX || strchr("*?[]{},", *p))
+			return 0;
+		points[n++] = fold_point(next_point(&p));
 	}
-	l->len = 0;
-	l->full = false;
-	if (ascii) {
-		for (uint32_t i = 0; i < n; i++)
-			l->out[l->len++] = (char)points[i];
-		return p;
-	}
-	memcpy(l->out, "xn--", 4);
-	l->len = 4;
-	encode(l, points, n);
-	return l->full || wild ? NULL : p;
+	encode(&l, points, n);
+	return l.full ? 0 : l.len;
+}
+
+static bool is_ascii(const char *p, const char *end)
+{
+	for (; p < end; p++)
+		if ((unsigned char)*p >= 0x80)
+			return false;
+	return true;
 }
 
 bool policy_idna(char *out, size_t size, const char *host)
 {
-	char buf[LABEL_MAX + 1];
-	struct label l = {.out = buf};
+	char wire[LABEL_MAX] = "";
 	size_t len = 0;
 
-	for (const char *p = host;; p++) {
-		p = convert(p, &l);
-		if (!p || len + l.len + 2 > size)
+	for (const char *p = host, *end;; p = end + 1) {
+		size_t n;
+
+		end = p + strcspn(p, ".");
+		n = is_ascii(p, end) ? (size_t)(end - p) : convert(wire, p, end);
+		if ((n == 0 && end > p) || len + n + 2 > size)
 			return false;
-		memcpy(out + len, buf, l.len);
-		len += l.len;
-		if (!*p)
+		if (is_ascii(p, end))
+			for (size_t i = 0; i < n; i++)
+				out[len++] = (char)fold_point((unsigned char)p[i]);
+		else
+			for (size_t i = 0; i < n; i++)
+				out[len++] = wire[i];
+		if (!*end)
 			break;
 		out[len++] = '.';
 	}

@@ -1,8 +1,11 @@
 # Unit tests of execgate.
-EXECGATE_TESTS = %D%/test_exec_filter %D%/test_exec_image %D%/test_exec_redact \
+EXECGATE_TESTS = %D%/test_exec_alias %D%/test_exec_filter %D%/test_exec_image %D%/test_exec_redact \
 	%D%/test_exec_resolve %D%/test_exec_serve %D%/test_exec_race
 check_PROGRAMS += $(EXECGATE_TESTS)
 TESTS += $(EXECGATE_TESTS)
+%C%_test_exec_alias_SOURCES = %D%/test_exec_alias.c
+%C%_test_exec_alias_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
+%C%_test_exec_alias_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=policy_each_command
 %C%_test_exec_filter_SOURCES = %D%/test_exec_filter.c
 %C%_test_exec_filter_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCALLS_MD='"$(abs_top_srcdir)/docs/SYSCALLS.md"'
 %C%_test_exec_filter_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)

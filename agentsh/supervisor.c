@@ -322,7 +322,6 @@ static void stop(struct supervisor *s)
 {
 	struct err e = ERR_INIT;
 
-	supervisor_audit_join(s);
 	if (s->sandbox_up)
 		sandbox_kill(&s->sandbox);
 	if (s->status > 128 || s->lost_a_gate)

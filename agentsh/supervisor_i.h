@@ -4,7 +4,6 @@
 #ifndef AGENTSH_SUPERVISOR_I_H
 #define AGENTSH_SUPERVISOR_I_H
 
-#include <pthread.h>
 #include <signal.h>
 
 #include "agentsh/cgroup.h"
@@ -19,9 +18,6 @@
 struct supervisor {
 	const struct supervisor_args *args;
 	struct loop *loop;
-	pthread_t audit_thread;
-	bool audit_opening; /**< the thread has not been joined */
-	struct err audit_error;
 	struct audit_session *audit;
 	struct audit_producer *producer; /**< our own ring: gate "ctl" */
 	int own_ring;			 /**< our reference to it, for the counters */
@@ -54,8 +50,6 @@ int supervisor_clone(struct supervisor *s, struct err *e);
 int supervisor_configure(struct supervisor *s, struct err *e);
 int supervisor_build(struct supervisor *s, struct err *e);
 int supervisor_arm(struct supervisor *s, struct err *e);
-/** Wait for supervisor_audit()'s thread, if it runs. */
-void supervisor_audit_join(struct supervisor *s);
 
 /* supervisor_record.c: facts about the session itself */
 int supervisor_record_start(struct supervisor *s, struct err *e);

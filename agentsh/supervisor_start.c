@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,34 +19,17 @@
 #define RESOLVER4 "10.200.0.1"
 #define RESOLVER6 "fd00:ffff::1"
 
-/* ---- the auditor: opened in a thread, because it waits for a process and a disk ---- */
-
-static void *open_audit(void *arg)
-{
-	struct supervisor *s = arg;
-	const struct dirs *d = s->args->dirs;
-	char program[PATH_MAX];
-	int r = dirs_program(program, sizeof(program), "agentsh-auditd", &s->audit_error);
-
-	if (r == 0)
-		audit_session_open(&s->audit, d->audit, d->runtime, program,
-				   s->args->session->name, &s->audit_error);
-	return NULL;
-}
+/* ---- the auditor ---- */
 
 int supervisor_audit(struct supervisor *s, struct err *e)
 {
-	int code = pthread_create(&s->audit_thread, NULL, open_audit, s);
+	const struct dirs *d = s->args->dirs;
+	char program[PATH_MAX];
+	int r = dirs_program(program, sizeof(program), "agentsh-auditd", e);
 
-	s->audit_opening = code == 0;
-	return code ? err_set(e, code, "start a thread") : 0;
-}
-
-void supervisor_audit_join(struct supervisor *s)
-{
-	if (s->audit_opening)
-		pthread_join(s->audit_thread, NULL);
-	s->audit_opening = false;
+	return r < 0 ? r
+		     : audit_session_begin(&s->audit, d->audit, d->runtime, program,
+					   s->args->session->name, e);
 }
 
 static int open_producer(struct supervisor *s, struct err *e)
@@ -134,14 +116,10 @@ int supervisor_gates(struct supervisor *s, struct err *e)
 int supervisor_configure(struct supervisor *s, struct err *e)
 {
 	autofree struct ipc_msg *m = malloc(sizeof(*m));
-	int r;
+	int r = m ? audit_session_ready(s->audit, e) : err_set(e, ENOMEM, "message");
 
-	supervisor_audit_join(s);
-	if (!s->audit) {
-		*e = s->audit_error;
-		return e->code ? -e->code : -EIO;
-	}
-	r = m ? open_producer(s, e) : err_set(e, ENOMEM, "message");
+	if (r == 0)
+		r = open_producer(s, e);
 	for (unsigned i = 0; r == 0 && i < GATE_COUNT; i++)
 		r = configure_gate(s, (enum gate_index)i, m, e);
 	return r < 0 ? r : supervisor_record_start(s, e);

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,7 +9,8 @@
 /*
  * An image is made once, sealed, and mapped by every gate. The receiver checks the seals first, so
  * that the checks that follow hold for ever; then every span and string offset, so that no later
- * code has to.
+ * code has to. The digest is not computed again: it names the policy in records, the image comes
+ * from the supervisor, and starting a crypto library costs a gate 0.7 ms.
  */
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -59,7 +59,7 @@ static void check_glob(struct checker *c, const struct image_glob *g)
 	c->bad |= g->kind > GLOB_GENERAL || g->need > 64;
 }
 
-static void check_rule(struct checker *c, const struct image_rule *r)
+static void check_rule(struct checker *c, const struct image_rule *r, unsigned kind)
 {
 	const struct image_span strings[] = {r->names,	 r->methods,	 r->regexes,
 					     r->args,	 r->args_append, r->environment,
@@ -78,6 +78,7 @@ static void check_rule(struct checker *c, const struct image_rule *r)
 			check_glob(c, (const struct image_glob *)policy_at(c->p, r->globs) + i);
 	c->bad |= r->verdict >= VERDICT_COUNT || r->log > POLICY_LOG_FULL ||
 		  r->tls > POLICY_TLS_PASSTHROUGH || r->environment.n % 2;
+	c->bad |= kind == POLICY_SIGNAL && r->ops >= SIGNAL_TARGETS;
 	c->bad |= (uint64_t)r->regex_first + r->regexes.n > c->h->regexes.n && r->regexes.n;
 	for (uint32_t i = 0; !c->bad && i < r->cidrs.n; i++) {
 		const struct image_cidr *cidr = (const struct image_cidr *)policy_at(c->p, r->cidrs);
@@ -113,26 +114,9 @@ static bool image_is_sound(const struct policy *p)
 			continue;
 		rules = policy_at(p, h->rules[k]);
 		for (uint32_t i = 0; i < h->rules[k].n && !c.bad; i++)
-			check_rule(&c, &rules[i]);
+			check_rule(&c, &rules[i], k);
 	}
 	return !c.bad;
-}
-
-static bool digest_is_right(const struct policy *p)
-{
-	const struct image_header *h = policy_header(p);
-	struct image_header zeroed = *h;
-	uint8_t digest[32];
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	bool ok;
-
-	memset(zeroed.digest, 0, sizeof(zeroed.digest));
-	ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
-	     EVP_DigestUpdate(ctx, &zeroed, sizeof(zeroed)) == 1 &&
-	     EVP_DigestUpdate(ctx, p->base + sizeof(zeroed), p->size - sizeof(zeroed)) == 1 &&
-	     EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
-	EVP_MD_CTX_free(ctx);
-	return ok && memcmp(digest, h->digest, sizeof(digest)) == 0;
 }
 
 static int map_image(struct policy *p, int fd, struct err *e)
@@ -230,7 +214,7 @@ int policy_map(struct policy **out, int image_fd, struct err *e)
 	r = map_image(p, p->fd, e);
 	if (r < 0)
 		return r;
-	if (!image_is_sound(p) || !digest_is_right(p))
+	if (!image_is_sound(p))
 		return err_say(e, EINVAL, "policy image: it is damaged or of another version");
 	r = compile_regexes(p, e);
 	if (r == 0)

@@ -1,6 +1,6 @@
 /*
- * Theory: the table has one entry for each (file, name). Digests of its files are computed only when
- * an executable of the same size turns up, so starting costs look-ups and no reading.
+ * Theory: the table has one entry for each (file, name). Digests of its files are computed only
+ * when an executable of the same size turns up, so starting costs look-ups and no reading.
  */
 #include "execgate/exec_alias.h"
 
@@ -191,7 +191,7 @@ static void enter_if_wanted(struct exec_alias *a, const char *dir, const char *n
 			enter(a, a->wanted[i].what, name, path);
 }
 
-/* One pass over a directory of programs: a thousand names cost less than looking up each one wanted. */
+/* One pass over a directory: reading a thousand names costs less than looking each wanted one up. */
 static void enter_from(struct exec_alias *a, const char *dir)
 {
 	autoclose int fd = exec_walk_open(a->root, dir, O_DIRECTORY);
@@ -225,8 +225,8 @@ static bool is_seen_before(const struct exec_alias *a, size_t i)
 	return false;
 }
 
-int exec_alias_new(struct exec_alias **out, const struct exec_root *root, const struct policy *policy,
-		   struct err *e)
+int exec_alias_new(struct exec_alias **out, const struct exec_root *root,
+		   const struct policy *policy, struct err *e)
 {
 	AUTO(exec_alias_free) struct exec_alias *a = calloc(1, sizeof(*a));
 

@@ -22,8 +22,8 @@
 
 struct exec_alias; /* the table; immutable after exec_alias_new() but for digests filled in later */
 
-int exec_alias_new(struct exec_alias **out, const struct exec_root *root, const struct policy *policy,
-		   struct err *e);
+int exec_alias_new(struct exec_alias **out, const struct exec_root *root,
+		   const struct policy *policy, struct err *e);
 void exec_alias_free(struct exec_alias *a);
 AUTO_DEFINE(struct exec_alias *, exec_alias_free)
 

@@ -29,7 +29,7 @@ struct exec_call {
 	int flags;	      /**< of execveat */
 	char path[PATH_MAX];
 	char cwd[PATH_MAX];   /**< as the sandbox sees it; "" when it has none any more */
-	char *strings;	      /**< owned: the argument strings, each with its NUL, one after another */
+	char *strings;	      /**< owned: the arguments, each with its NUL, one after another */
 	size_t strings_len;
 	const char **argv;    /**< owned array of argc + 1 pointers into strings, NULL at the end */
 	size_t argc;	      /**< at least 1: the kernel gives an empty argv one "" */

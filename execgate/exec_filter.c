@@ -82,7 +82,8 @@ static const struct rule rules[] = {
 	{"clone", 0, EPERM, 0, {{0}}, "any CLONE_NEW* flag", why_ns, add_clone},
 	{"clone", 0, EPERM, 1, {{0, SCMP_CMP_MASKED_EQ, CLONE_PARENT | CLONE_THREAD, CLONE_PARENT}},
 	 "CLONE_PARENT without CLONE_THREAD", "hides who started a program", NULL},
-	{"clone3", 435, ENOSYS, ALWAYS, "its flags lie in memory; C libraries fall back to clone", NULL},
+	{"clone3", 435, ENOSYS, ALWAYS, "its flags lie in memory; C libraries fall back to clone",
+	 NULL},
 	{"unshare", 0, EPERM, 0, {{0}}, "any CLONE_NEW* flag", why_ns, add_unshare},
 	{"setns", 0, EPERM, ALWAYS, why_ns, NULL},
 	{"mount", 0, EPERM, ALWAYS, why_mount, NULL},
@@ -155,7 +156,8 @@ static const struct rule rules[] = {
 	 "SECCOMP_SET_MODE_FILTER with NEW_LISTENER", "a second listener could answer for this one",
 	 NULL},
 	{"ioctl", 0, EPERM, 1, {LOW_IS(1, TIOCSTI)}, "TIOCSTI", "types into the terminal", NULL},
-	{"ioctl", 0, EPERM, 1, {LOW_IS(1, TIOCLINUX)}, "TIOCLINUX", "pastes into the terminal", NULL},
+	{"ioctl", 0, EPERM, 1, {LOW_IS(1, TIOCLINUX)}, "TIOCLINUX", "pastes into the terminal",
+	 NULL},
 	{"ioctl", 0, EPERM, 1, {LOW_IS(1, TIOCSETD)}, "TIOCSETD", why_attack, NULL},
 	{"socket", 0, EAFNOSUPPORT, 0, {{0}}, "family other than UNIX, INET, INET6, NETLINK",
 	 "netgate governs only these", add_families},
@@ -165,7 +167,8 @@ static const struct rule rules[] = {
 	 "NETLINK with a protocol other than ROUTE", why_attack, NULL},
 	{"socket", 0, EPERM, 0, {{0}}, "INET or INET6 with a type other than STREAM and DGRAM",
 	 "raw packets pass no gate", add_inet_types},
-	{"socket", 0, EPROTONOSUPPORT, 0, {{0}}, "INET or INET6 with a protocol other than TCP and UDP",
+	{"socket", 0, EPROTONOSUPPORT, 0, {{0}},
+	 "INET or INET6 with a protocol other than TCP and UDP",
 	 "netgate cannot see into them (SCTP, MPTCP, ICMP, ...); programs fall back",
 	 add_inet_protocols},
 };
@@ -238,7 +241,7 @@ static int add_inet_types(scmp_filter_ctx ctx, int nr, uint32_t action)
 	return r;
 }
 
-/* Numbers between TCP, UDP and their neighbours have no stream or datagram protocol in the kernel. */
+/* Between the numbers of ICMP and UDP only TCP has a stream or datagram protocol in the kernel. */
 static int add_inet_protocols(scmp_filter_ctx ctx, int nr, uint32_t action)
 {
 	static const unsigned families[] = {AF_INET, AF_INET6};

@@ -4,7 +4,7 @@
  * Key:      device, inode, size, mtime and ctime; a file that changed in any of them is read again.
  *           A file whose ctime is so young that another change could carry the same stamp is not
  *           remembered.
- * Threads:  safe; two threads may compute the same digest at the same time, never wait for each other
+ * Threads:  safe; two may compute the same digest at once, they never wait for each other
  */
 #ifndef EXECGATE_EXEC_HASH_H
 #define EXECGATE_EXEC_HASH_H

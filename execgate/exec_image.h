@@ -22,8 +22,8 @@ struct exec_image {
 	enum exec_kind kind;
 	char interp[EXEC_SCRIPT_HEAD]; /**< script: interpreter as written */
 	char arg[EXEC_SCRIPT_HEAD];    /**< script: its one argument, or "" */
-	uint64_t interp_off;	       /**< ELF: place and size of the PT_INTERP string, size 0: none */
-	uint64_t interp_len;
+	uint64_t interp_off;	       /**< ELF: place of the PT_INTERP string */
+	uint64_t interp_len;	       /**< its size with the NUL; 0: none */
 };
 
 /** @return 0; -ENOEXEC: the kernel would not start it here (or only by a binfmt_misc handler) */

@@ -9,7 +9,7 @@
 
 struct exec_judgement {
 	struct decision decision;
-	struct policy_request request; /**< the one that the decision answers; borrows from the target */
+	struct policy_request request; /**< what the decision answers; borrows from the target */
 };
 
 /** @param j  always written; VERDICT_DENY unless every part may run */

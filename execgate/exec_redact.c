@@ -16,7 +16,8 @@
 
 static const char *const secret_words[] = {
 	"password", "passwd", "passphrase", "secret",	   "token",	 "apikey",	"api-key",
-	"api_key",  "auth",   "access-key", "access_key", "private-key", "private_key", "credential",
+	"api_key",  "auth",   "access-key", "access_key", "private-key", "private_key",
+	"credential",
 	"bearer",   "cookie", "session-key", "signature",
 };
 

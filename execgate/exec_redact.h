@@ -3,7 +3,7 @@
  *
  * Pure:    no I/O; allocates the copy
  * Covers:  values of options, variables and headers whose names speak of secrets (--password=x,
- *          --token x, API_KEY=x, Authorization: x), user:password@ in URLs, well-known token formats
+ *          --token x, API_KEY=x, Authorization: x), user:password@ in URLs, known token formats
  *          (GitHub, GitLab, Slack, AWS, Google, OpenAI, Anthropic, npm, PyPI, JWT, private keys)
  */
 #ifndef EXECGATE_EXEC_REDACT_H

@@ -1,8 +1,8 @@
 /*
  * exec_resolve.h - from the path that a caller named to the file that the kernel will open
  *
- * Shape:    exec_root_open() once; exec_resolve() per path gives an O_PATH descriptor, the canonical
- *           path as the sandbox sees it, and the file's identity
+ * Shape:    exec_root_open() once; exec_resolve() per path gives an O_PATH descriptor, the
+ *           canonical path as the sandbox sees it, and the file's identity
  * Source:   openat2(2) RESOLVE_IN_ROOT, path_resolution(7), proc(5) on magic links
  * Threads:  a struct exec_root is immutable after exec_root_open()
  */
@@ -18,7 +18,7 @@
 
 struct exec_root {
 	int fd;		     /**< borrowed: O_PATH of the sandbox's root directory */
-	char path[PATH_MAX]; /**< how the kernel prints that directory for us; "/" after pivot_root */
+	char path[PATH_MAX]; /**< how the kernel prints it for us; "/" after pivot_root */
 };
 
 int exec_root_open(struct exec_root *root, int fd, struct err *e);

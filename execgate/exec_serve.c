@@ -118,7 +118,7 @@ static void allow(struct job *j)
 	if (r == EXEC_MISMATCH)
 		mismatch(j, &actual);
 	else if (r < 0)
-		deny_because(j, r == -EPERM ? "the program start cannot be watched: a tracer is attached"
+		deny_because(j, r == -EPERM ? "the program start cannot be watched: it is traced"
 					    : "the program start cannot be watched");
 }
 

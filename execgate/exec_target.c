@@ -23,7 +23,7 @@ static int refuse(struct exec_target *t, const char *why)
 
 static int no_name(struct exec_target *t)
 {
-	return refuse(t, "the program has no name in the sandbox (memfd, deleted, or from outside)");
+	return refuse(t, "the program has no name in the sandbox (memfd, deleted, from outside)");
 }
 
 /* ---- one file ---- */
@@ -38,7 +38,7 @@ static int read_head(struct exec_part *p)
 	return exec_image_parse(&p->image, head, (size_t)n);
 }
 
-/* Reading does not depend on the caller's rights but on ours; what we cannot read, nobody judges. */
+/* Reading depends on our rights, not on the caller's; what we cannot read, nobody judges. */
 static int open_for_reading(struct exec_part *p)
 {
 	char path[64];
@@ -127,8 +127,8 @@ static int open_part(struct exec_target *t, struct exec_part *p, const struct ex
 
 /* ---- argument vectors ---- */
 
-static int set_argv(struct exec_part *p, const char *const *argv, size_t argc, const char *const *front,
-		    size_t n_front)
+static int set_argv(struct exec_part *p, const char *const *argv, size_t argc,
+		    const char *const *front, size_t n_front)
 {
 	p->argv = calloc(n_front + argc + 1, sizeof(*p->argv));
 	if (!p->argv)
@@ -215,7 +215,7 @@ static int follow_scripts(struct exec_target *t, const struct exec_world *w,
 	return 0;
 }
 
-/* `ld.so PROG`: PROG is judged as if it had been started itself, and so on if it is a loader too. */
+/* `ld.so PROG`: PROG is judged as if it had been started itself; so on if it is a loader too. */
 static int follow_loaders(struct exec_target *t, const struct exec_world *w,
 			  const struct exec_base *base)
 {

@@ -41,7 +41,7 @@ struct exec_part {
 #define EXEC_PARTS (2 * (EXEC_CHAIN + 1))
 
 struct exec_target {
-	struct exec_part *part; /**< owned array: the file, then each interpreter; then what a loader loads */
+	struct exec_part *part; /**< owned array: the file, each interpreter, what a loader loads */
 	unsigned n_chain;	/**< parts that the kernel itself opens; the last is an ELF */
 	unsigned n_parts;	/**< with the programs handed to a dynamic loader */
 	char script_name[PATH_MAX + 32]; /**< what an interpreter is told its script is */

@@ -18,7 +18,7 @@
 
 enum exec_outcome {
 	EXEC_RAN,	/**< the judged program is running now */
-	EXEC_FAILED,	/**< the kernel refused (permission, format, memory): the caller saw its errno */
+	EXEC_FAILED,	/**< the kernel refused (permission, memory): the caller saw its errno */
 	EXEC_GONE,	/**< the caller died, or a signal withdrew the call */
 	EXEC_MISMATCH,	/**< something else was loaded: killed before its first instruction */
 	EXEC_STOPPED,	/**< the last check said no: killed before its first instruction */

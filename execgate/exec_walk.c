@@ -87,7 +87,7 @@ static bool is_proc(int fd)
 	return fstatfs(fd, &s) == 0 && s.f_type == PROC_SUPER_MAGIC;
 }
 
-/* A process id as the sandbox's own /proc shows it: the innermost of NSpid in proc_pid_status(5). */
+/* A process id as the sandbox's own /proc shows it: the innermost NSpid in proc_pid_status(5). */
 static int inner_pid(pid_t *out, pid_t tid, const char *key)
 {
 	char path[64], text[4096], *line, *last;

@@ -53,8 +53,10 @@ static void test_single(void)
 
 static void test_next(void)
 {
-	const char *argv[] = {"curl", "--token", "abc", "-u", "me:pw", "--password", "--x", "-u", "b"};
-	const char *want[] = {"curl", "--token", "***", "-u", "***", "--password", "***", "-u", "b"};
+	const char *argv[] = {"curl", "--token", "abc", "-u", "me:pw", "--password",
+			      "--x", "-u", "b"};
+	const char *want[] = {"curl", "--token", "***", "-u", "***", "--password",
+			      "***", "-u", "b"};
 	const char **out = exec_redact(argv, 9);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(out);

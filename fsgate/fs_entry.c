@@ -9,7 +9,7 @@
 
 double fs_entry_attr_timeout(const struct stat *st)
 {
-	return st->st_nlink > 1 && S_ISREG(st->st_mode) ? 0 : FS_TIMEOUT;
+	return st->st_nlink > 1 && !S_ISDIR(st->st_mode) ? 0 : FS_TIMEOUT;
 }
 
 static void fill(struct fs *fs, struct fs_node *n, const struct stat *st,

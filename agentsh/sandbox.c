@@ -238,6 +238,7 @@ int sandbox_event(struct sandbox *sb, struct sandbox_event *out)
 {
 	struct ipc_msg *m = sb->msg;
 	int r = ipc_recv(sb->ctl, m);
+	uint32_t continued;
 
 	out->what = SANDBOX_NOTHING;
 	out->value = 0;
@@ -252,6 +253,9 @@ int sandbox_event(struct sandbox *sb, struct sandbox_event *out)
 		return -EPROTO;
 	out->what = (enum sandbox_what)ipc_get_u32(m);
 	out->value = (int)ipc_get_u32(m);
+	continued = ipc_get_u32(m);
+	if (out->what == SANDBOX_STOPPED && continued != sb->n_continued)
+		out->what = SANDBOX_NOTHING;
 	return ipc_end(m) ? 0 : -EBADMSG;
 }
 
@@ -259,6 +263,7 @@ int sandbox_signal(struct sandbox *sb, int signo)
 {
 	ipc_begin(sb->msg, SANDBOX_MSG_SIGNAL, 0);
 	ipc_put_u32(sb->msg, (uint32_t)signo);
+	sb->n_continued += signo == SIGCONT;
 	return ipc_send(sb->ctl, sb->msg);
 }
 

@@ -43,7 +43,8 @@ struct sandbox {
 	int ctl;	 /**< owned; SEQPACKET to pid 1 */
 	pid_t agent_pid; /**< in the caller's pid namespace; 0 until sandbox_arm() */
 	int tty_fd;	 /**< borrowed from the arguments */
-	struct ipc_msg *msg; /**< owned */
+	uint32_t n_continued; /**< SIGCONTs sent: a stop from before the last one is over */
+	struct ipc_msg *msg;  /**< owned */
 };
 
 #define SANDBOX_INIT                                                                               \
@@ -96,7 +97,7 @@ struct sandbox_event {
 	int value;
 };
 
-/** Read one event from sb->ctl. @return 0 or -errno */
+/** Read one event from sb->ctl; SANDBOX_NOTHING when it is out of date. @return 0 or -errno */
 int sandbox_event(struct sandbox *sb, struct sandbox_event *out);
 
 /** Deliver a signal to the agent (to its process group for SIGINT, SIGQUIT, SIGTSTP, SIGCONT, SIGHUP). */

@@ -23,7 +23,7 @@ enum sandbox_msg {
 	SANDBOX_MSG_GO,
 	SANDBOX_MSG_SIGNAL, /**< u32 signal */
 	SANDBOX_MSG_ERROR,  /**< from pid 1: u32 errno, str text; it then exits */
-	SANDBOX_MSG_EVENT,  /**< from pid 1: u32 enum sandbox_what, u32 value */
+	SANDBOX_MSG_EVENT,  /**< from pid 1: u32 enum sandbox_what, u32 value, u32 SIGCONTs seen */
 };
 
 /** What the agent process tells pid 1 over their pipe. */

@@ -30,6 +30,7 @@ struct init {
 	int ctl;
 	struct mount_root root;
 	struct sandbox_agent agent;
+	uint32_t n_continued; /* how often the supervisor said SIGCONT */
 };
 
 __attribute__((noreturn)) static void fail(struct init *in, const struct err *e)
@@ -56,6 +57,7 @@ static void report(struct init *in, enum sandbox_what what, int value)
 	ipc_begin(in->msg, SANDBOX_MSG_EVENT, 0);
 	ipc_put_u32(in->msg, what);
 	ipc_put_u32(in->msg, (uint32_t)value);
+	ipc_put_u32(in->msg, in->n_continued);
 	if (ipc_send(in->ctl, in->msg) < 0)
 		_exit(1);
 }
@@ -147,6 +149,7 @@ static bool is_for_group(int signo)
 
 static void pass_signal(struct init *in, int signo)
 {
+	in->n_continued += signo == SIGCONT;
 	if (in->agent.pid <= 0 || signo <= 0 || signo >= NSIG)
 		return;
 	if (!is_for_group(signo) || kill(-in->agent.pid, signo) < 0)

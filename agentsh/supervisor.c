@@ -304,7 +304,7 @@ static int run_steps(struct supervisor *s, struct err *e)
 
 static int start(struct supervisor *s, struct err *e)
 {
-	static const int forwarded[] = {SIGTERM, SIGINT,  SIGQUIT,  SIGHUP, SIGUSR1,
+	static const int forwarded[] = {SIGTERM, SIGINT,  SIGQUIT,  SIGHUP, SIGTSTP, SIGUSR1,
 					SIGUSR2, SIGCONT, SIGWINCH, 0};
 	int r = loop_new(&s->loop);
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/auto.h"
@@ -110,29 +111,37 @@ bool tty_agent_owns(const struct tty *t)
  * Stop with the default action of the signal, whatever we do with it otherwise. For SIGSTOP only
  * this process: nobody sends that to a whole job from the keyboard.
  *
+ * The SIGCONT that ends it is taken here: seen later, it would continue an agent that has been
+ * stopped again meanwhile.
+ *
  * @return false when we did not stop: an orphaned process group does not for the terminal's
  *         signals, since nobody could continue it (POSIX, General Terminal Interface)
  */
 static bool stop_job(int signo)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL}, old_action;
-	sigset_t set, old, pending;
+	const struct timespec now = {0, 0};
+	sigset_t stop, cont, old;
+	bool continued;
 
-	if (signo == SIGSTOP)
-		return raise(SIGSTOP) == 0;
+	sigemptyset(&stop);
+	sigaddset(&stop, signo);
+	sigemptyset(&cont);
+	sigaddset(&cont, SIGCONT);
 	/* a stop signal takes a pending SIGCONT away: one that is there afterwards continued us */
-	sigemptyset(&set);
-	sigaddset(&set, signo);
-	sigaddset(&set, SIGCONT);
-	sigprocmask(SIG_BLOCK, &set, &old);
-	sigaction(signo, &dfl, &old_action);
-	kill(0, signo);
-	sigdelset(&set, SIGCONT);
-	sigprocmask(SIG_UNBLOCK, &set, NULL); /* here we stop */
-	sigpending(&pending);
-	sigaction(signo, &old_action, NULL);
+	sigprocmask(SIG_BLOCK, &cont, &old);
+	if (signo == SIGSTOP) {
+		raise(SIGSTOP);
+	} else {
+		sigprocmask(SIG_BLOCK, &stop, NULL);
+		sigaction(signo, &dfl, &old_action);
+		kill(0, signo);
+		sigprocmask(SIG_UNBLOCK, &stop, NULL); /* here we stop */
+		sigaction(signo, &old_action, NULL);
+	}
+	continued = sigtimedwait(&cont, NULL, &now) == SIGCONT;
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	return sigismember(&pending, SIGCONT) == 1;
+	return continued;
 }
 
 static void give_to_agent(struct tty *t)

@@ -130,7 +130,7 @@ static inline int fixture_finish(struct sandbox *sb)
 			failed = ev.value;
 		if (ev.what == SANDBOX_EXITED)
 			return failed ? -failed : ev.value;
-		if (ev.what == SANDBOX_GONE || ev.what == SANDBOX_NOTHING)
+		if (ev.what == SANDBOX_GONE)
 			return -EPIPE;
 	}
 }

@@ -191,7 +191,7 @@ static void enter_if_wanted(struct exec_alias *a, const char *dir, const char *n
 			enter(a, a->wanted[i].what, name, path);
 }
 
-/* One pass over a directory: reading a thousand names costs less than looking each wanted one up. */
+/* One pass over a directory: reading a thousand names costs less than looking up each wanted. */
 static void enter_from(struct exec_alias *a, const char *dir)
 {
 	autoclose int fd = exec_walk_open(a->root, dir, O_DIRECTORY);

@@ -118,6 +118,7 @@ static int absolute(char *out, size_t size, const struct exec_root *root,
 
 static int identify(struct exec_file *f, const struct exec_root *root)
 {
+	struct statfs fs;
 	int r;
 
 	if (fstat(f->fd, &f->st) < 0)
@@ -130,6 +131,7 @@ static int identify(struct exec_file *f, const struct exec_root *root)
 	if (r < 0)
 		return r; /* memfd, deleted, or passed in from outside */
 	f->trusted = !is_writable_mount(f->fd);
+	f->on_fuse = fstatfs(f->fd, &fs) < 0 || fs.f_type == FUSE_SUPER_MAGIC;
 	return 0;
 }
 

@@ -26,6 +26,7 @@ int exec_root_open(struct exec_root *root, int fd, struct err *e);
 struct exec_file {
 	int fd;			/**< owned: O_PATH; -1 when none */
 	bool trusted;		/**< on a mount that the sandbox cannot write to */
+	bool on_fuse;		/**< opening it may take as long as a person takes to answer */
 	struct stat st;
 	char invoked[PATH_MAX]; /**< absolute text before symlinks */
 	char path[PATH_MAX];	/**< canonical, as the sandbox sees it */

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -171,6 +172,66 @@ static int at_stop(const struct watch *w, pid_t pid, int status)
 	return EXEC_FAILED;
 }
 
+static bool is_on_fuse(const struct exec_target *t)
+{
+	for (unsigned i = 0; i < t->n_chain; i++)
+		if (t->part[i].file.on_fuse)
+			return true;
+	return false;
+}
+
+enum where { IN_EXEC, ON_CPU, ELSEWHERE };
+
+/* What a thread is doing, from /proc/PID/syscall: a number when it waits in a system call. */
+static enum where where_is(pid_t tid)
+{
+	char path[64], text[128];
+	autoclose int fd = -1;
+	ssize_t n;
+	long nr;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return ELSEWHERE;
+	text[n] = '\0';
+	if (strncmp(text, "running", 7) == 0)
+		return ON_CPU;
+	nr = strtol(text, NULL, 10);
+	return nr == SYS_execve || nr == SYS_execveat ? IN_EXEC : ELSEWHERE;
+}
+
+#define SHORT_US 100
+#define LONG_US 2000
+#define SHORT_WAITS 50u
+#define SEIZE_TRIES 100u /* LONG_US each */
+#define ON_CPU_MAX 10u /* LONG_US each: no exec computes that long */
+
+/*
+ * PTRACE_INTERRUPT would reach a FUSE request as an interrupt, and end the wait for a person's
+ * approval of that file. So there, look from time to time whether the exec is still going on.
+ */
+static void let_fuse_finish(pid_t tid)
+{
+	unsigned on_cpu = 0;
+
+	for (unsigned i = 0; on_cpu < ON_CPU_MAX; i++) {
+		siginfo_t si = {.si_pid = 0};
+		enum where where = IN_EXEC;
+
+		if (waitid(P_ALL, 0, &si, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL |
+						  __WNOTHREAD) < 0 || si.si_pid != 0)
+			return;
+		if (i >= SHORT_WAITS)
+			where = where_is(tid);
+		if (where == ELSEWHERE)
+			return;
+		on_cpu = where == ON_CPU ? on_cpu + 1 : 0;
+		usleep(i < SHORT_WAITS ? SHORT_US : LONG_US);
+	}
+}
+
 static int follow(const struct watch *w)
 {
 	for (;;) {
@@ -187,18 +248,34 @@ static int follow(const struct watch *w)
 	}
 }
 
+/*
+ * After an exec that failed on FUSE the thread may come with its next one before it is let go;
+ * then the thread here that traces it needs a moment.
+ */
+static int seize(pid_t tid)
+{
+	for (unsigned i = 0;; i++) {
+		if (sys_trace_seize(tid, OPTIONS) == 0)
+			return 0;
+		if (errno != EPERM || i == SEIZE_TRIES)
+			return -errno;
+		usleep(LONG_US);
+	}
+}
+
 int exec_verify_run(struct exec_actual *actual, int listener, const struct exec_call *c,
 		    const struct exec_target *t, exec_last_check_fn *last_check, void *arg)
 {
 	struct watch w = {actual, t, last_check, arg};
 	int r, outcome;
 
-	if (sys_trace_seize(c->tid, OPTIONS) < 0) {
-		r = -errno;
+	r = seize(c->tid);
+	if (r < 0)
 		return r == -ESRCH || !exec_verify_is_waiting(listener, c->id) ? EXEC_GONE : r;
-	}
 	/* the call may have been withdrawn and the id of the thread reused before it was seized */
 	r = answer(listener, c->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+	if (r == 0 && is_on_fuse(t))
+		let_fuse_finish(c->tid);
 	sys_trace_interrupt(c->tid);
 	outcome = follow(&w);
 	return r < 0 && outcome == EXEC_FAILED ? EXEC_GONE : outcome;

@@ -14,6 +14,7 @@
 #include "agentsh/spawn_setup.h"
 #include "common/auto.h"
 #include "common/dirs.h"
+#include "common/log.h"
 
 #define SETUP_TIMEOUT_MS 10000
 
@@ -112,15 +113,25 @@ static int reap(struct gate_link *g)
 	return status;
 }
 
+void gate_link_tell_stop(struct gate_link *g)
+{
+	autofree struct ipc_msg *m = malloc(sizeof(*m));
+
+	if (g->pid < 0 || !m)
+		return;
+	ipc_begin(m, GATE_STOP, 0);
+	if (ipc_send(g->ctl, m) < 0)
+		log_debug("%s is gone already", g->name);
+}
+
 int gate_link_stop(struct gate_link *g, int timeout_ms)
 {
 	struct pollfd pf = {.fd = g->pidfd, .events = POLLIN};
-	autofree struct ipc_msg *m = malloc(sizeof(*m));
 
 	if (g->pid < 0)
 		return -1;
-	if (timeout_ms > 0 && (!m || (ipc_begin(m, GATE_STOP, 0), ipc_send(g->ctl, m)) < 0))
-		timeout_ms = 0;
+	loop_io_del(&g->ctl_io);
+	loop_io_del(&g->pidfd_io);
 	if (timeout_ms <= 0 || poll(&pf, 1, timeout_ms) <= 0)
 		syscall(SYS_pidfd_send_signal, g->pidfd, SIGKILL, NULL, 0);
 	return reap(g);
@@ -128,8 +139,6 @@ int gate_link_stop(struct gate_link *g, int timeout_ms)
 
 void gate_link_deinit(struct gate_link *g)
 {
-	loop_io_del(&g->ctl_io);
-	loop_io_del(&g->pidfd_io);
 	gate_link_stop(g, 0);
 	if (g->ctl >= 0)
 		close(steal_fd(&g->ctl));

@@ -39,7 +39,10 @@ int gate_link_send(struct gate_link *g, const struct ipc_msg *m, struct err *e);
  */
 int gate_link_expect(struct gate_link *g, enum gate_msg type, struct ipc_msg *m, struct err *e);
 
-/** Ask it to finish, wait, kill it when it does not. @return its wait status, -1 when not running */
+/** Ask it to finish; all are asked before any is waited for. */
+void gate_link_tell_stop(struct gate_link *g);
+
+/** Wait until it has ended, kill it when it does not. @return its wait status, -1: not running */
 int gate_link_stop(struct gate_link *g, int timeout_ms);
 
 void gate_link_deinit(struct gate_link *g);

@@ -324,16 +324,15 @@ static void stop(struct supervisor *s)
 
 	if (s->sandbox_up)
 		sandbox_kill(&s->sandbox);
+	for (unsigned i = 0; i < GATE_COUNT; i++)
+		gate_link_tell_stop(&s->gates[i]);
 	if (s->status > 128 || s->lost_a_gate)
 		tty_restore(&s->tty);
 	tty_deinit(&s->tty);
 	if (s->prompt)
 		prompt_close(s->prompt);
-	for (unsigned i = 0; i < GATE_COUNT; i++) {
-		loop_io_del(&s->gates[i].ctl_io);
-		loop_io_del(&s->gates[i].pidfd_io);
+	for (unsigned i = 0; i < GATE_COUNT; i++)
 		gate_link_stop(&s->gates[i], s->lost_a_gate ? 200 : 2000);
-	}
 	if (s->producer)
 		supervisor_record_end(s);
 	if (!s->args->quiet && s->sandbox_up)

@@ -565,6 +565,7 @@ int main(int argc, char **argv)
 	int r;
 
 	log_init_env("agentsh-auditd");
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL); /* the host's says nothing to us */
 	if (argc != 3 || !d) {
 		fprintf(stderr, "usage: agentsh-auditd LOG_DIR RUNTIME_DIR\n"
 				"Started by agentsh itself; there is no need to run it.\n");

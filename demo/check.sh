@@ -6,7 +6,6 @@ PATH=$PATH:/usr/sbin:/sbin
 export PATH
 build=$(pwd)
 demo=$(cd "${srcdir:?make check sets it}/demo" && pwd) || exit 99
-unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
 
 for program in nginx fcgiwrap dnsmasq git openssl curl; do
 	command -v $program >/dev/null || { echo "skipped: no $program"; exit 77; }

@@ -42,6 +42,9 @@ for program in nginx fcgiwrap dnsmasq git openssl curl make cc setsid; do
 	command -v $program >/dev/null || die "$program is missing: ./bootstrap demo installs it"
 done
 
+case ${TMPDIR:-/tmp} in
+*[!A-Za-z0-9/._+-]*) TMPDIR=/tmp ;; # nginx.conf and a sed script name it
+esac
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/agentsh-demo.XXXXXX") || exit 1
 tmp=$(cd "$tmp" && pwd -P)
 port=
@@ -66,6 +69,7 @@ trap 'exit 143' TERM
 export HOME="$tmp/home" AGENTSH_STATE_DIR="$tmp/state" AGENTSH_CONFIG_DIR="$tmp/config"
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE XDG_CONFIG_HOME
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 project=$tmp/project
 marker="not-a-real-key-$$"
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/auto.h"
@@ -202,11 +204,44 @@ static enum where where_is(pid_t tid)
 	return nr == SYS_execve || nr == SYS_execveat ? IN_EXEC : ELSEWHERE;
 }
 
-#define SHORT_US 100
-#define LONG_US 2000
-#define SHORT_WAITS 50u
-#define SEIZE_TRIES 100u /* LONG_US each */
-#define ON_CPU_MAX 10u /* LONG_US each: no exec computes that long */
+/* timer_create(2) documents the name, older C libraries hide it */
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+#define TICK_US 5000
+#define SEIZE_TRIES 40u
+#define ON_CPU_MAX 6u /* ticks: no exec computes that long */
+
+static void on_tick(int signo)
+{
+	(void)signo; /* it only ends the wait */
+}
+
+static void catch_ticks(void)
+{
+	struct sigaction sa = {.sa_handler = on_tick}; /* no SA_RESTART */
+
+	sigaction(SIGALRM, &sa, NULL);
+}
+
+/* A clock that interrupts this thread, again and again: one tick may come before the wait. */
+static int start_ticks(timer_t *timer)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+	struct timespec tick = {.tv_nsec = TICK_US * 1000};
+	struct itimerspec its = {.it_interval = tick, .it_value = tick};
+
+	pthread_once(&once, catch_ticks);
+	ev.sigev_notify_thread_id = gettid();
+	if (timer_create(CLOCK_MONOTONIC, &ev, timer) < 0)
+		return -errno;
+	if (timer_settime(*timer, 0, &its, NULL) == 0)
+		return 0;
+	timer_delete(*timer);
+	return -EINVAL;
+}
 
 /*
  * PTRACE_INTERRUPT would reach a FUSE request as an interrupt, and end the wait for a person's
@@ -215,21 +250,23 @@ static enum where where_is(pid_t tid)
 static void let_fuse_finish(pid_t tid)
 {
 	unsigned on_cpu = 0;
+	timer_t timer;
 
-	for (unsigned i = 0; on_cpu < ON_CPU_MAX; i++) {
-		siginfo_t si = {.si_pid = 0};
-		enum where where = IN_EXEC;
+	if (start_ticks(&timer) < 0)
+		return;
+	while (on_cpu < ON_CPU_MAX) {
+		siginfo_t si;
+		enum where where;
 
-		if (waitid(P_ALL, 0, &si, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL |
-						  __WNOTHREAD) < 0 || si.si_pid != 0)
-			return;
-		if (i >= SHORT_WAITS)
-			where = where_is(tid);
+		if (waitid(P_ALL, 0, &si, WEXITED | WSTOPPED | WNOWAIT | __WALL | __WNOTHREAD) == 0 ||
+		    errno != EINTR)
+			break;
+		where = where_is(tid);
 		if (where == ELSEWHERE)
-			return;
+			break;
 		on_cpu = where == ON_CPU ? on_cpu + 1 : 0;
-		usleep(i < SHORT_WAITS ? SHORT_US : LONG_US);
 	}
+	timer_delete(timer);
 }
 
 static int follow(const struct watch *w)
@@ -259,7 +296,7 @@ static int seize(pid_t tid)
 			return 0;
 		if (errno != EPERM || i == SEIZE_TRIES)
 			return -errno;
-		usleep(LONG_US);
+		usleep(TICK_US);
 	}
 }
 

@@ -249,6 +249,7 @@ static int start_ticks(timer_t *timer)
  */
 static void let_fuse_finish(pid_t tid)
 {
+	const int what = WEXITED | WSTOPPED | WNOWAIT | __WALL | __WNOTHREAD;
 	unsigned on_cpu = 0;
 	timer_t timer;
 
@@ -258,8 +259,7 @@ static void let_fuse_finish(pid_t tid)
 		siginfo_t si;
 		enum where where;
 
-		if (waitid(P_ALL, 0, &si, WEXITED | WSTOPPED | WNOWAIT | __WALL | __WNOTHREAD) == 0 ||
-		    errno != EINTR)
+		if (waitid(P_ALL, 0, &si, what) == 0 || errno != EINTR)
 			break;
 		where = where_is(tid);
 		if (where == ELSEWHERE)

@@ -120,6 +120,22 @@ void fs_decide_move(struct fs_answer *a, const struct policy *p, const struct fs
 	keep_limits(a, p, m);
 }
 
+bool fs_decide_same(const struct policy *p, const char *from, const char *to)
+{
+	static const enum file_op ops[] = {FILE_READ,	FILE_WRITE, FILE_EXEC, FILE_CREATE,
+					   FILE_DELETE, FILE_RENAME, FILE_STAT};
+	struct decision x, y;
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		ask(&x, p, ops[i], from);
+		ask(&y, p, ops[i], to);
+		if (x.reason != REASON_RULE || y.reason != REASON_RULE ||
+		    x.rule_index != y.rule_index)
+			return false;
+	}
+	return true;
+}
+
 void fs_decide_look(struct fs_answer *a, const struct policy *p, const char *path, bool is_dir)
 {
 	answer(a, p, FILE_STAT, path);

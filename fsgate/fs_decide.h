@@ -59,6 +59,12 @@ struct fs_move {
  */
 void fs_decide_move(struct fs_answer *a, const struct policy *p, const struct fs_move *m);
 
+/**
+ * Do the same rules hold for both names, whatever is done? Then a file that goes along with its
+ * directory is protected after the move by what protected it before.
+ */
+bool fs_decide_same(const struct policy *p, const char *from, const char *to);
+
 /** Keep the stricter of both answers in a. */
 void fs_decide_merge(struct fs_answer *a, const struct fs_answer *b);
 

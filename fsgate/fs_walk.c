@@ -131,6 +131,9 @@ static enum fs_step judge_move(void *arg, const char *path, unsigned char type, 
 		return FS_STEP_END;
 	}
 	fs_decide_move(&one, p, &move);
+	/* "mv clone other": its .git goes along, and is as protected there */
+	if (one.effect == FS_DENY && fs_decide_same(p, from, to))
+		one.effect = FS_ALLOW;
 	if (one.effect != FS_ALLOW) {
 		snprintf(m->c->because, sizeof(m->c->because), "%s", one.path);
 		one.path = m->c->because;

@@ -132,6 +132,8 @@ bool fs_decide_same(const struct policy *p, const char *from, const char *to)
 		if (x.reason != REASON_RULE || y.reason != REASON_RULE ||
 		    x.rule_index != y.rule_index)
 			return false;
+		if (ops[i] == FILE_READ && x.verdict != VERDICT_ALLOW && x.verdict != VERDICT_AUDIT)
+			return false;
 	}
 	return true;
 }

@@ -61,7 +61,8 @@ void fs_decide_move(struct fs_answer *a, const struct policy *p, const struct fs
 
 /**
  * Do the same rules hold for both names, whatever is done? Then a file that goes along with its
- * directory is protected after the move by what protected it before.
+ * directory is protected after the move by what protected it before. A file that may not even be
+ * read stays where it is: then this is false.
  */
 bool fs_decide_same(const struct policy *p, const char *from, const char *to);
 

@@ -152,7 +152,8 @@ int audit_session_fd(const struct audit_session *s);
 
 /**
  * Say that the session ends cleanly, wait until all of it is durable and signed, disconnect.
- * The object remains for audit_session_free().
+ * The object remains for audit_session_free(). A session that never became ready has nothing to sign:
+ * 0.
  */
 int audit_session_end(struct audit_session *s, struct err *e);
 

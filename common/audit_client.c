@@ -209,6 +209,8 @@ int audit_session_end(struct audit_session *s, struct err *e)
 {
 	int r;
 
+	if (s->sock < 0)
+		return 0;
 	ipc_begin(&s->msg, AUDIT_MSG_END, ++s->last_id);
 	r = ask(s, e);
 	ipc_drop(&s->msg);

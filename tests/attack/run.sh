@@ -83,6 +83,8 @@ make_world() {
 	done
 	cp "$AGENTSH" "$T/ws/bin/agentsh"
 	cp "$src/net.py" "$src/control.sh" "$T/ws/bin/"
+	# nobody need not be able to read the source
+	cp "$src/../lib/world.py" "$T/world.py"
 	cp "$T/ws/bin/mark" "$T/ws/bin/victim"
 	# one more byte: the same program, another content
 	cp "$T/ws/bin/mark" "$T/ws/bin/hello" && echo >>"$T/ws/bin/hello"
@@ -94,7 +96,7 @@ make_world() {
 	if [ "$who" = user ] && [ "$(id -u)" = 0 ]; then chown -R 65534:65534 "$T"; fi
 	chmod 4755 "$T/ws/bin/setuid-id"
 	[ "$(id -u)" != 0 ] || { chown 0:0 "$T/ws/bin/setuid-id" && chmod 4755 "$T/ws/bin/setuid-id"; }
-	as "$python" "$src/../lib/world.py" "$T" "$T/ws" >"$T/world.out" 2>&1 &
+	as "$python" "$T/world.py" "$T" "$T/ws" >"$T/world.out" 2>&1 &
 	world=$!
 	as sleep 1000 &
 	canary=$!

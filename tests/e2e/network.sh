@@ -14,7 +14,9 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T
 	-subj /CN=allowed.test -addext 'subjectAltName=DNS:allowed.test,DNS:denied.test' -days 2 2>/dev/null
 cp "$T/world/cert.pem" "$T/template-ca" && chmod 644 "$T/template-ca"
 own "$T/world" "$T/www"
-background as $python "$e2e_src/../lib/world.py" "$T/world"
+# a copy: nobody need not be able to read the source (a checkout in /root)
+cp "$e2e_src/../lib/world.py" "$T/world.py" && chmod 644 "$T/world.py"
+background as $python "$T/world.py" "$T/world"
 until_true test -f "$T/world/world.conf" || nok 'the world started'
 conf() { sed -n "s/^$1=//p" "$T/world/world.conf"; }
 read -r http tls <<END

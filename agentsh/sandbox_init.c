@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,6 +120,7 @@ static int arm(struct init *in, struct err *e)
 static void set_up(struct init *in)
 {
 	struct err e = ERR_INIT;
+	mode_t mask = umask(022); /* for the directories of the tree; the agent has the caller's */
 
 	if (sandbox_init_isolate(in->args, in->ctl, &e) < 0)
 		fail(in, &e);
@@ -130,6 +132,7 @@ static void set_up(struct init *in)
 	if (build(in, &e) < 0)
 		fail(in, &e);
 	close(steal_fd(&in->root.fd));
+	umask(mask);
 	tell(in, SANDBOX_MSG_BUILT);
 	expect(in, SANDBOX_MSG_ARM);
 	if (arm(in, &e) < 0)

@@ -12,6 +12,7 @@
 
 #include "common/auto.h"
 #include "common/path.h"
+#include "common/str.h"
 
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC 0x65735546
@@ -35,6 +36,10 @@ static int check_workspace(const char *path, struct err *e)
 		return err_set(e, errno, "workspace %s", path);
 	if (!S_ISDIR(st.st_mode))
 		return err_say(e, ENOTDIR, "workspace %s is not a directory", path);
+	if (!str_is_utf8(path, strlen(path)))
+		return err_say(e, EILSEQ,
+			       "the name of the workspace is not UTF-8, so no policy can name it: "
+			       "rename it");
 	if (access(path, R_OK | X_OK) < 0)
 		return err_set(e, errno, "workspace %s", path);
 	if (statfs(path, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC)

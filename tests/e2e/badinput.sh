@@ -71,6 +71,8 @@ done
 refused 'workspace: the state directory' 125 'state' wrap -o "--workspace $T/state" echo ran
 is 'workspace: above the state directory, which is not shown' \
 	"$(wrap -o "--workspace $T" sh -c "ls '$T' | grep -x state; ls '$T/state' 2>/dev/null; cat '$T/empty.yaml' && echo seen" 2>&1)" seen
+bad=$(printf 'b\377ad') && mkdir "$W/$bad" && own "$W"
+refused 'workspace: a name that is not UTF-8' 125 'UTF-8' wrap -o "--workspace $W/$bad" echo ran
 mkdir "$W/gone" && own "$W/gone"
 refused 'workspace: removed' 125 'agentsh' sh -c "cd $W/gone && rmdir $W/gone && env -i HOME=$T/home PATH=$PATH AGENTSH_STATE_DIR=$T/state timeout -k 5 20 $AGENTSH wrap --isolate --quiet --pack code-edit -- echo ran"
 

@@ -24,6 +24,20 @@ is 'files written inside are there outside' "$(wrap sh -c 'echo content >made; m
 x'
 is 'owner of a new file is the caller' "$(stat -c %u "$W/made")" "$(as id -u)"
 is 'id inside' "$(wrap id -u)" "$(as id -u)"
+for d in 'two words' "$(printf 'two\nlines')" "glob*[x]{y,z}" 'q"uo\te' '-dash' '$HOME' ; do
+	mkdir -p "$T/$d" && own "$T/$d"
+	is "a workspace called $(printf %s "$d" | tr '\n' '?')" \
+		"$(cd "$T/$d" && e2e_env timeout 60 "$AGENTSH" wrap --isolate --quiet --pack code-edit -- sh -c 'echo x >f && rm f && pwd' 2>&1)" "$T/$d"
+done
+ln -s "$W" "$T/link"
+is 'a workspace by a symbolic link' "$(cd "$T" && e2e_env timeout 60 "$AGENTSH" wrap --isolate --quiet --pack code-edit --workspace "$T/link/" -- sh -c 'pwd; echo x >f && rm f' 2>&1)" "$W"
+is 'a narrow umask' "$(umask 077 && wrap sh -c 'umask; : >none; stat -c %a none' 2>&1)" '0077
+600'
+is 'closed descriptors' "$(wrap sh -c 'echo x >ran; exit 5' <&- >&- 2>&-; echo $?; cat "$W/ran")" '5
+x'
+is 'a small limit of descriptors' "$(ulimit -n 40; wrap echo fine 2>&1)" fine
+is 'one long argument' "$(wrap sh -c '/bin/echo "$(head -c 120000 /dev/zero | tr "\0" a)" | wc -c' 2>&1)" 120001
+is 'stdin cannot be written by another door' "$(echo original >"$T/host" && own "$T/host" && wrap sh -c 'echo changed >/proc/self/fd/0; echo changed >/dev/stdin' <"$T/host" >/dev/null 2>&1; cat "$T/host")" original
 is 'umask' "$(umask 027 && wrap sh -c 'umask; : >um; stat -c %a um')" '0027
 640'
 is '--env' "$(wrap -o --env -o FOO=bar sh -c 'echo $FOO')" bar

@@ -39,3 +39,4 @@ bin_PROGRAMS += %D%/agentsh
 %C%_agentsh_LDADD = %D%/libsandbox.a $(COMMON_LIBS) $(JANSSON_LIBS)
 include %D%/policy_cmd.mk
 include %D%/audit_cmd.mk
+include %D%/completion/module.mk

@@ -1,0 +1,50 @@
+# fish completion for agentsh(1)
+
+function __agentsh_packs
+    agentsh policy list 2>/dev/null | awk 'NF { print $1 }'
+end
+
+function __agentsh_sessions
+    agentsh session list --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)".*/\1/p'
+end
+
+complete -c agentsh -f
+for line in 'wrap run a command under a policy' 'approve answer held requests' 'audit show and verify the log' \
+        'policy check, explain, test policies' 'session list sessions' 'detect which mechanisms are here'
+    set -l word (string split -m 1 ' ' $line)
+    complete -c agentsh -n __fish_use_subcommand -a $word[1] -d $word[2]
+end
+
+set -l wrap '__fish_seen_subcommand_from wrap'
+complete -c agentsh -n $wrap -l isolate -d 'demand the whole sandbox'
+complete -c agentsh -n $wrap -l pack -x -a '(__agentsh_packs)' -d 'policy pack'
+complete -c agentsh -n $wrap -l policy -r -F -d 'policy of your own'
+complete -c agentsh -n $wrap -l workspace -x -a '(__fish_complete_directories)' -d 'what the agent works on'
+complete -c agentsh -n $wrap -l mount-at -x -d 'where the sandbox sees the workspace'
+complete -c agentsh -n $wrap -l name -x -d 'name of the session'
+complete -c agentsh -n $wrap -l env -x -d 'set a variable'
+complete -c agentsh -n $wrap -l dns -x -d 'resolver to ask'
+complete -c agentsh -n $wrap -l approver -x -a 'cli tty none' -d 'who answers held requests'
+complete -c agentsh -n $wrap -l quiet -d 'no closing line'
+complete -c agentsh -n $wrap -a '(__fish_complete_subcommand --fcs-skip=2)'
+
+set -l audit '__fish_seen_subcommand_from audit'
+complete -c agentsh -n $audit -a 'cat verify'
+complete -c agentsh -n $audit -l json
+complete -c agentsh -n $audit -l session -x -a 'last (__agentsh_sessions)'
+complete -c agentsh -n $audit -l gate -x -a 'fs net exec ctl'
+complete -c agentsh -n $audit -l decision -x -a 'allow deny'
+complete -c agentsh -n $audit -l dir -x -a '(__fish_complete_directories)'
+complete -c agentsh -n $audit -l strict
+complete -c agentsh -n $audit -l quick
+
+set -l policy '__fish_seen_subcommand_from policy'
+complete -c agentsh -n $policy -a 'check explain test list show (__agentsh_packs)'
+complete -c agentsh -n $policy -F
+for option in file op exec net unix env signal workspace home
+    complete -c agentsh -n $policy -l $option -r
+end
+
+complete -c agentsh -n '__fish_seen_subcommand_from session' -a 'list show (__agentsh_sessions)'
+complete -c agentsh -n '__fish_seen_subcommand_from approve' -a 'list allow deny'
+complete -c agentsh -n '__fish_seen_subcommand_from session detect approve policy' -l json

@@ -9,7 +9,11 @@
 #include "agentsh/mount.h"
 #include "common/auto.h"
 
-/* Nodes cannot be made in a user namespace (mknod(2)): the host's are bound one by one. */
+/*
+ * Nodes cannot be made in a user namespace (mknod(2)): the host's are bound one by one. Read-only:
+ * that does not concern writing to a device, but its mode, owner and times, which are the host's
+ * and which a root without capabilities may still change.
+ */
 static const char *const nodes[] = {"/dev/null",   "/dev/zero",	   "/dev/full",
 				    "/dev/random", "/dev/urandom", "/dev/tty"};
 
@@ -23,7 +27,7 @@ static const struct {
 
 static int attach_node(int root, const char *from, const char *at, struct err *e)
 {
-	autoclose int mnt = mount_clone(AT_FDCWD, from, MOUNT_ATTR_NOSUID, e);
+	autoclose int mnt = mount_clone(AT_FDCWD, from, MOUNT_ATTR_NOSUID | MOUNT_ATTR_RDONLY, e);
 	int r;
 
 	if (mnt < 0)

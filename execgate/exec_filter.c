@@ -21,6 +21,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/auto.h"
@@ -64,6 +65,8 @@ static const char why_uring[] = "its operations pass no seccomp filter";
 static const char why_old[] = "obsolete";
 static const char why_ports[] = "raw access to hardware";
 static const char why_host[] = "administers the host";
+static const char when_suid[] = "a mode with the set-user-ID bit";
+static const char why_suid[] = "standard output may be a file of the host, where the bit counts";
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -146,6 +149,10 @@ static const struct rule rules[] = {
 	{"clock_adjtime", 0, EPERM, ALWAYS, why_clock, NULL},
 	{"adjtimex", 0, EPERM, ALWAYS, why_clock, NULL},
 	{"stime", 0, EPERM, ALWAYS, why_clock, NULL},
+	{"chmod", 0, EPERM, 1, {BITS(1, S_ISUID)}, when_suid, why_suid, NULL},
+	{"fchmod", 0, EPERM, 1, {BITS(1, S_ISUID)}, when_suid, why_suid, NULL},
+	{"fchmodat", 0, EPERM, 1, {BITS(2, S_ISUID)}, when_suid, why_suid, NULL},
+	{"fchmodat2", 452, EPERM, 1, {BITS(2, S_ISUID)}, when_suid, why_suid, NULL},
 	{"personality", 0, EPERM, 0, {{0}},
 	 "other than a query, PER_LINUX, PER_LINUX32 or ADDR_NO_RANDOMIZE",
 	 "weakens memory protection", add_personality},

@@ -492,6 +492,23 @@ static enum outcome replace_hooks(void)
 						       RENAME_EXCHANGE));
 }
 
+/* with this file git would take hooks and configuration from where it says */
+static enum outcome git_common_directory(void)
+{
+	static const char *const names[] = {".git/commondir", ".git/modules/x/commondir"};
+
+	mkdir(".git/modules", 0755);
+	mkdir(".git/modules/x", 0755);
+	attack_spill("pub/elsewhere", "../pub\n");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (attack_spill(names[i], "../pub\n") == 0 || rename("pub/elsewhere", names[i]) == 0 ||
+		    link("pub/elsewhere", names[i]) == 0 || symlink("../pub/elsewhere", names[i]) == 0) {
+			unlink(names[i]);
+			return attack_escaped("made %s", names[i]);
+		}
+	return attack_blocked("%zu names", sizeof(names) / sizeof(names[0]));
+}
+
 static enum outcome traps(void)
 {
 	static const char *const names[] = {".claude/settings.json", ".vscode/tasks.json", ".envrc",
@@ -560,6 +577,7 @@ static const struct attack cases[] = {
 	CASE("rename-onto-git-hook", "EACCES", rename_onto_hook),
 	CASE("replace-dot-git", "EACCES", replace_git),
 	CASE("replace-git-hooks-dir", "EACCES", replace_hooks),
+	CASE("git-commondir", "EACCES for each", git_common_directory),
 	CASE("next-run-traps", "EACCES for each", traps),
 	CASE("shell-startup-files", "the host's unchanged", shell_startup),
 };

@@ -95,6 +95,36 @@ static enum outcome device_list(void)
 	return attack_blocked("%zu devices", sizeof(names) / sizeof(names[0]));
 }
 
+/* the nodes are the host's: nothing about them but what goes through them may change */
+static enum outcome device_attributes(void)
+{
+	static const char *const names[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+					    "/dev/urandom", "/dev/tty"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (chmod(names[i], 0666) == 0 || lchown(names[i], -1, getgid()) == 0 ||
+		    utimensat(AT_FDCWD, names[i], NULL, 0) == 0)
+			return attack_escaped("changed attributes of %s", names[i]);
+	return attack_blocked("%zu devices", sizeof(names) / sizeof(names[0]));
+}
+
+/* standard output may be the host's file: it must not become a set-user-ID program there */
+static enum outcome setuid_stdout(void)
+{
+	struct stat st;
+	int r = fstat(1, &st);
+
+	if (r == 0 && S_ISREG(st.st_mode) && fchmod(1, 04700) == 0) {
+		fchmod(1, st.st_mode & 0777);
+		return attack_escaped("fchmod of descriptor 1");
+	}
+	r = chmod("/proc/self/fd/1", 04700);
+	if (r < 0)
+		return attack_blocked("chmod: %s", strerrorname_np(errno));
+	chmod("/proc/self/fd/1", st.st_mode & 0777);
+	return attack_escaped("chmod by /proc/self/fd/1");
+}
+
 /* ---- the system outside the workspace ---- */
 
 static enum outcome write_system(void)
@@ -196,6 +226,8 @@ static const struct attack cases[] = {
 	CASE("file-capabilities", "EPERM or EACCES", file_capabilities),
 	CASE("trusted-xattr", "EPERM or EACCES", trusted_xattr),
 	CASE("devices", "not there", device_list),
+	CASE("device-attributes", "EROFS or EPERM", device_attributes),
+	CASE("setuid-standard-output", "EPERM", setuid_stdout),
 	CASE("write-system-files", "EROFS or not there", write_system),
 	CASE("write-kernel-files", "refused", kernel_files),
 	CASE("cgroup-escape", "refused", cgroup_escape),

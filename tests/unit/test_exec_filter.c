@@ -115,6 +115,7 @@ static const struct probe refused[] = {
 	{SYS_pidfd_getfd, {-1}, EPERM},
 	{SYS_kcmp, {1, 1}, EPERM},
 	{SYS_keyctl, {0}, EPERM},
+	{SYS_fchmod, {99999, 04755}, EPERM},
 	{SYS_add_key, {0}, EPERM},
 	{SYS_request_key, {0}, EPERM},
 	{SYS_open_by_handle_at, {-1}, EPERM},

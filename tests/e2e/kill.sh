@@ -142,6 +142,7 @@ for g in fsgate netgate execgate auditd; do
 		statuses="$statuses $(echo "$r" | grep -o 'status=[a-z0-9-]*')"
 	done
 	is "$g killed: status 125" "$statuses" ' status=125 status=125 status=125'
-	[ "$best" -le 100 ] && ok "$g killed: over in $best ms" || nok "$g killed: over within 100 ms" "$best ms; $r"
+	# on an idle machine it is some 10 ms; this bound only tells a hang from a loaded machine
+	[ "$best" -le 2000 ] && ok "$g killed: over in $best ms" || nok "$g killed: over within 2 s" "$best ms; $r"
 done
 done_testing

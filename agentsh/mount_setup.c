@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/auto.h"
@@ -146,6 +148,50 @@ int mount_point(int root, const char *path, bool is_dir, struct err *e)
 	return make_one(root, path, is_dir, e);
 }
 
+/* A mount of its own for a directory of a writable tmpfs that is not one yet. */
+static int pin_one(int root, const char *path, dev_t root_dev, struct err *e)
+{
+	autoclose int at = open_inside(root, path, O_DIRECTORY);
+	autoclose int mnt = -1;
+	struct statfs fs;
+	struct statx sx;
+	struct stat st;
+
+	if (at < 0 || fstat(at, &st) < 0 || fstatfs(at, &fs) < 0 ||
+	    statx(at, "", AT_EMPTY_PATH, 0, &sx) < 0)
+		return err_set(e, errno, "look at %s in the sandbox", path);
+	if (st.st_dev == root_dev || fs.f_type != TMPFS_MAGIC ||
+	    sx.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return 0;
+	mnt = open_tree(at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	return mnt < 0 ? err_set(e, errno, "bind %s", path) : mount_attach(mnt, root, path, e);
+}
+
+/*
+ * A mount point cannot be renamed, but the directories that lead to it could be, where they are the
+ * agent's own, as in a private /tmp: then something else would stand at the path that rules are
+ * about. So each of them becomes a mount point as well.
+ */
+static int pin_parents(int root, const char *path, struct err *e)
+{
+	char part[PATH_MAX];
+	size_t len = strlen(path);
+	struct stat st;
+	int r = 0;
+
+	if (len >= sizeof(part))
+		return err_set(e, ENAMETOOLONG, "mount point %s", path);
+	if (fstat(root, &st) < 0)
+		return err_set(e, errno, "stat the sandbox's root");
+	for (size_t i = 1; r == 0 && i < len; i++)
+		if (path[i] == '/') {
+			memcpy(part, path, i);
+			part[i] = '\0';
+			r = pin_one(root, part, st.st_dev, e);
+		}
+	return r;
+}
+
 /* ---- the entries of a plan ---- */
 
 static int attach_bind(int root, const struct plan_entry *p, struct err *e)
@@ -159,6 +205,8 @@ static int attach_bind(int root, const struct plan_entry *p, struct err *e)
 	if (fstat(mnt, &st) < 0)
 		return err_set(e, errno, "stat %s", p->host);
 	r = mount_point(root, p->path, S_ISDIR(st.st_mode), e);
+	if (r == 0)
+		r = pin_parents(root, p->path, e);
 	return r < 0 ? r : mount_attach(mnt, root, p->path, e);
 }
 
@@ -173,6 +221,8 @@ static int attach_governed(int root, const struct plan_entry *p, struct err *e)
 	if (mnt < 0)
 		return err_wrap(e, "governed tree %s", p->path);
 	r = mount_mkdirs(root, p->path, e);
+	if (r == 0)
+		r = pin_parents(root, p->path, e);
 	return r < 0 ? r : mount_attach(mnt, root, p->path, e);
 }
 

@@ -303,6 +303,23 @@ static enum outcome hostname(void)
 	return attack_must_fail("sethostname", sethostname("attacked", 8));
 }
 
+/* the workspace is below a private /tmp: may another tree take the place of the one with rules? */
+static enum outcome move_mount_parent(void)
+{
+	char here[PATH_MAX], away[PATH_MAX + 8], *slash;
+
+	if (!getcwd(here, sizeof(here)))
+		return attack_broken("getcwd");
+	slash = strrchr(here, '/');
+	*slash = '\0';
+	snprintf(away, sizeof(away), "%s.away", here);
+	if (rename(here, away) == 0) {
+		rename(away, here);
+		return attack_escaped("moved %s, with the workspace in it", here);
+	}
+	return attack_blocked("rename: %s", strerrorname_np(errno));
+}
+
 static const struct attack cases[] = {
 	CASE("mount-tmpfs", "EPERM", mount_tmpfs),
 	CASE("mount-bind", "EPERM", mount_bind),
@@ -313,6 +330,7 @@ static const struct attack cases[] = {
 	CASE("umount", "EPERM", unmount),
 	CASE("new-mount-api", "EPERM or ENOSYS", new_mount_api),
 	CASE("pivot_root", "EPERM", pivot),
+	CASE("move-parent-of-workspace", "EBUSY or EPERM", move_mount_parent),
 	CASE("chroot-walk-out", "EPERM", chroot_walk),
 	CASE("unshare-user", "EPERM", unshare_user),
 	CASE("unshare-mount", "EPERM", unshare_mount),

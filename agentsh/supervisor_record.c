@@ -15,25 +15,32 @@ static size_t count_args(char *const *argv)
 	return n;
 }
 
-static int record_dropped_env(struct supervisor *s)
+/* A record of our own about the session. @param decision  "" for a plain fact */
+static int record(struct supervisor *s, const char *op, const char *decision, const char *rule,
+		  const struct audit_field *fields, size_t n)
 {
-	const struct env *env = s->args->env;
-	const struct audit_field names[] = {
-		AUDIT_F_STRV("names", (const char *const *)env->dropped, env->n_dropped),
-	};
 	const struct audit_event ev = {
-		.op = "env_dropped",
-		.decision = "deny",
-		.rule = "env_policy",
+		.op = op,
+		.decision = decision,
+		.rule = rule,
 		.message = "",
 		.pid = getpid(),
 		.comm = "agentsh",
-		.fields = names,
-		.n_fields = 1,
+		.fields = fields,
+		.n_fields = n,
 		.durability = AUDIT_RING,
 	};
 
-	return env->n_dropped ? audit_append(s->producer, &ev) : 0;
+	return audit_append(s->producer, &ev);
+}
+
+static int record_dropped_env(struct supervisor *s)
+{
+	const struct env *env = s->args->env;
+	const struct audit_field names =
+		AUDIT_F_STRV("names", (const char *const *)env->dropped, env->n_dropped);
+
+	return env->n_dropped ? record(s, "env_dropped", "deny", "env_policy", &names, 1) : 0;
 }
 
 int supervisor_record_start(struct supervisor *s, struct err *e)
@@ -45,23 +52,11 @@ int supervisor_record_start(struct supervisor *s, struct err *e)
 		AUDIT_F_STR("policy", policy_name(a->policy)),
 		AUDIT_F_HEX("policy_sha256", (const char *)policy_digest(a->policy), 32),
 		AUDIT_F_STR("mode", "isolate"),
-		AUDIT_F_STR("mechanisms",
-			    "namespaces,fuse,nftables,seccomp-notify"),
+		AUDIT_F_STR("mechanisms", "namespaces,fuse,nftables,seccomp-notify"),
 		AUDIT_F_U64("uid", geteuid()),
 		AUDIT_F_STR("version", PACKAGE_VERSION),
 	};
-	const struct audit_event ev = {
-		.op = "session_start",
-		.decision = "",
-		.rule = "",
-		.message = "",
-		.pid = getpid(),
-		.comm = "agentsh",
-		.fields = fields,
-		.n_fields = ARRAY_LEN(fields),
-		.durability = AUDIT_RING,
-	};
-	int r = audit_append(s->producer, &ev);
+	int r = record(s, "session_start", "", "", fields, ARRAY_LEN(fields));
 
 	if (r == 0)
 		r = record_dropped_env(s);
@@ -74,20 +69,9 @@ void supervisor_record_end(struct supervisor *s)
 		AUDIT_F_I64("status", s->status),
 		AUDIT_F_STR("reason", s->end),
 	};
-	const struct audit_event ev = {
-		.op = "session_end",
-		.decision = "",
-		.rule = "",
-		.message = "",
-		.pid = getpid(),
-		.comm = "agentsh",
-		.fields = fields,
-		.n_fields = ARRAY_LEN(fields),
-		.durability = AUDIT_RING,
-	};
 
 	if (s->producer)
-		audit_append(s->producer, &ev);
+		record(s, "session_end", "", "", fields, ARRAY_LEN(fields));
 }
 
 void supervisor_summary(struct supervisor *s)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/auto.h"
+#include "common/redact.h"
 
 AUTO_DEFINE(json_t *, json_decref)
 
@@ -171,10 +172,15 @@ int session_create(struct session *s, const struct dirs *dirs, const char *name,
 static json_t *facts_json(const struct session *s, const struct session_facts *f)
 {
 	json_t *command = json_array();
+	autofree const char **argv = NULL;
+	size_t n = 0;
 	json_t *o;
 
-	for (char *const *a = f->command; a && *a; a++) {
-		json_t *word = json_string(*a);
+	while (f->command && f->command[n])
+		n++;
+	argv = redact_argv((const char *const *)f->command, n);
+	for (size_t i = 0; argv && i < n; i++) {
+		json_t *word = json_string(argv[i]);
 
 		json_array_append_new(command, word ? word : json_string("(not UTF-8)"));
 	}

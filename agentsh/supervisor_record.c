@@ -5,6 +5,7 @@
 
 #include "agentsh/supervisor_i.h"
 #include "common/auto.h"
+#include "common/redact.h"
 
 static size_t count_args(char *const *argv)
 {
@@ -46,8 +47,10 @@ static int record_dropped_env(struct supervisor *s)
 int supervisor_record_start(struct supervisor *s, struct err *e)
 {
 	const struct supervisor_args *a = s->args;
+	size_t n = count_args(a->argv);
+	autofree const char **argv = redact_argv((const char *const *)a->argv, n);
 	const struct audit_field fields[] = {
-		AUDIT_F_STRV("argv", (const char *const *)a->argv, count_args(a->argv)),
+		AUDIT_F_STRV("argv", argv, argv ? n : 0),
 		AUDIT_F_STR("workspace", a->vars->workspace),
 		AUDIT_F_STR("policy", policy_name(a->policy)),
 		AUDIT_F_HEX("policy_sha256", (const char *)policy_digest(a->policy), 32),

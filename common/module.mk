@@ -12,6 +12,7 @@ noinst_LIBRARIES += %D%/libcommon.a
 	%D%/path.c %D%/path.h \
 	%D%/policy.h \
 	%D%/priv.c %D%/priv.h \
+	%D%/redact.c %D%/redact.h \
 	%D%/str.c %D%/str.h \
 	%D%/sys.c %D%/sys.h \
 	%D%/verdict.c %D%/verdict.h

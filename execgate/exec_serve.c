@@ -9,7 +9,7 @@
 #include "common/str.h"
 #include "execgate/exec_judge.h"
 #include "execgate/exec_record.h"
-#include "execgate/exec_redact.h"
+#include "common/redact.h"
 #include "execgate/exec_verify.h"
 
 #define MESSAGE_MAX 512
@@ -270,7 +270,7 @@ void exec_serve(struct exec_serve *s, const struct seccomp_notif *n)
 		unreadable(j, r);
 		return;
 	}
-	j->argv = exec_redact(j->call.argv, j->call.argc);
+	j->argv = redact_argv(j->call.argv, j->call.argc);
 	if (!j->argv) {
 		answer_error(j, ENOMEM);
 		return;

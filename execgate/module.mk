@@ -12,7 +12,6 @@ noinst_LIBRARIES += %D%/libexecgate.a
 	%D%/exec_notice.c %D%/exec_notice.h \
 	%D%/exec_notify.c %D%/exec_notify.h \
 	%D%/exec_record.c %D%/exec_record.h \
-	%D%/exec_redact.c %D%/exec_redact.h \
 	%D%/exec_resolve.c %D%/exec_resolve.h \
 	%D%/exec_serve.c %D%/exec_serve.h \
 	%D%/exec_target.c %D%/exec_target.h \

@@ -1,5 +1,5 @@
 # Unit tests of execgate.
-EXECGATE_TESTS = %D%/test_exec_alias %D%/test_exec_filter %D%/test_exec_image %D%/test_exec_redact \
+EXECGATE_TESTS = %D%/test_exec_alias %D%/test_exec_filter %D%/test_exec_image \
 	%D%/test_exec_resolve %D%/test_exec_serve %D%/test_exec_race
 check_PROGRAMS += $(EXECGATE_TESTS)
 TESTS += $(EXECGATE_TESTS)
@@ -11,8 +11,6 @@ TESTS += $(EXECGATE_TESTS)
 %C%_test_exec_filter_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
 %C%_test_exec_image_SOURCES = %D%/test_exec_image.c
 %C%_test_exec_image_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
-%C%_test_exec_redact_SOURCES = %D%/test_exec_redact.c
-%C%_test_exec_redact_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
 %C%_test_exec_resolve_SOURCES = %D%/test_exec_resolve.c
 %C%_test_exec_resolve_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
 # the policy and the audit ring are played by the test: it decides by name and keeps the records

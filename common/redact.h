@@ -1,13 +1,13 @@
 /*
- * exec_redact.h - secrets in arguments become "***" before they are shown or recorded
+ * redact.h - secrets in arguments become "***" before they are shown or recorded
  *
  * Pure:    no I/O; allocates the copy
  * Covers:  values of options, variables and headers whose names speak of secrets (--password=x,
  *          --token x, API_KEY=x, Authorization: x), user:password@ in URLs, known token formats
  *          (GitHub, GitLab, Slack, AWS, Google, OpenAI, Anthropic, npm, PyPI, JWT, private keys)
  */
-#ifndef EXECGATE_EXEC_REDACT_H
-#define EXECGATE_EXEC_REDACT_H
+#ifndef COMMON_REDACT_H
+#define COMMON_REDACT_H
 
 #include <stddef.h>
 
@@ -17,6 +17,6 @@
  * @return n + 1 pointers (NULL at the end) and their strings in one block for free(3), or NULL on
  *         ENOMEM
  */
-const char **exec_redact(const char *const *argv, size_t n);
+const char **redact_argv(const char *const *argv, size_t n);
 
 #endif

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "execgate/exec_notice.h"
-#include "execgate/exec_redact.h"
+#include "common/redact.h"
 #include "tests/unit/unit.h"
 
 struct redact_case {
@@ -40,7 +40,7 @@ static const struct redact_case single[] = {
 static void test_single(void)
 {
 	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
-		const char **out = exec_redact(&single[i].in, 1);
+		const char **out = redact_argv(&single[i].in, 1);
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(out);
 		CU_ASSERT_STRING_EQUAL(out[0], single[i].out);
@@ -57,7 +57,7 @@ static void test_next(void)
 			      "--x", "-u", "b"};
 	const char *want[] = {"curl", "--token", "***", "-u", "***", "--password",
 			      "***", "-u", "b"};
-	const char **out = exec_redact(argv, 9);
+	const char **out = redact_argv(argv, 9);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(out);
 	for (int i = 0; i < 9; i++)
@@ -75,7 +75,7 @@ static void test_room(void)
 	for (size_t i = 0; i < 2000; i++)
 		text[i] = "token=x "[i % 8];
 	text[2000] = '\0';
-	out = exec_redact(&argv, 1);
+	out = redact_argv(&argv, 1);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(out);
 	CU_ASSERT_EQUAL(strlen(out[0]), 2500);
 	free(out);
@@ -106,4 +106,4 @@ static const struct unit_case cases[] = {
 	{"the line on stderr", test_notice},
 };
 
-UNIT_MAIN("exec_redact", cases)
+UNIT_MAIN("redact", cases)

@@ -4,7 +4,7 @@
  * a URL? The value that follows is replaced up to the next blank, quote or separator. Replacing too
  * much is harmless, the decision was taken on the real arguments.
  */
-#include "execgate/exec_redact.h"
+#include "common/redact.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -189,7 +189,7 @@ static size_t room(const char *s)
 	return strlen(s) * sizeof(mask) + sizeof(mask);
 }
 
-const char **exec_redact(const char *const *argv, size_t n)
+const char **redact_argv(const char *const *argv, size_t n)
 {
 	size_t size = (n + 1) * sizeof(char *);
 	const char **out;

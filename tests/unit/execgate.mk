@@ -1,6 +1,6 @@
 # Unit tests of execgate.
 EXECGATE_TESTS = %D%/test_exec_alias %D%/test_exec_filter %D%/test_exec_image \
-	%D%/test_exec_resolve %D%/test_exec_serve %D%/test_exec_race
+	%D%/test_exec_notice %D%/test_exec_resolve %D%/test_exec_serve %D%/test_exec_race
 check_PROGRAMS += $(EXECGATE_TESTS)
 TESTS += $(EXECGATE_TESTS)
 %C%_test_exec_alias_SOURCES = %D%/test_exec_alias.c
@@ -11,6 +11,8 @@ TESTS += $(EXECGATE_TESTS)
 %C%_test_exec_filter_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
 %C%_test_exec_image_SOURCES = %D%/test_exec_image.c
 %C%_test_exec_image_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
+%C%_test_exec_notice_SOURCES = %D%/test_exec_notice.c
+%C%_test_exec_notice_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
 %C%_test_exec_resolve_SOURCES = %D%/test_exec_resolve.c
 %C%_test_exec_resolve_LDADD = $(EXECGATE_LIBS) $(CUNIT_LIBS)
 # the policy and the audit ring are played by the test: it decides by name and keeps the records

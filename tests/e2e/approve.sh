@@ -65,6 +65,17 @@ answer deny
 wait $bg
 is 'a command: denied' "$(cat "$T/bg")" 'status 126'
 
+# ---- what is asked cannot dress up as something else ----
+in_background sh -c 'factor "$(printf "6\033[2K\rls\n")" "$(printf "%3000s" x)"; echo status $?'
+wait_for
+for o in '' --json; do
+	# shellcheck disable=SC2086 # an option or none
+	is "no control characters in the list $o" "$(ctl approve list $o | grep -cP '[\x00-\x08\x0b-\x1f\x7f]')" 0
+done
+[ "$(ctl approve list | wc -c)" -le 4000 ] && ok 'the list is capped' || nok 'the list is capped' "$(ctl approve list | wc -c) bytes"
+answer deny
+wait $bg
+
 # ---- others go on while one waits ----
 in_background sh -c 'cat held/f >held-out & i=0; while [ $i -lt 50 ]; do cat free >>free-out; /bin/true; i=$((i+1)); done; echo others done; wait; cat held-out'
 wait_for

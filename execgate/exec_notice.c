@@ -18,14 +18,18 @@
 #include <unistd.h>
 
 #include "common/auto.h"
+#include "common/loop.h"
 #include "common/str.h"
 
 #define ARGS_MAX 320 /* bytes of arguments in the line */
 #define MEMORY 64u   /* lines remembered */
 
+#define AGAIN_MS 3000u /* how long a refused approval is not asked for again */
+
 struct said {
 	pid_t tgid;
 	uint64_t start, hash;
+	uint64_t ms; /* when */
 };
 
 struct exec_notices {
@@ -50,28 +54,63 @@ void exec_notices_free(struct exec_notices *n)
 	free(n);
 }
 
-/* FNV-1a: a collision costs a line, nothing else. */
-static uint64_t hash_line(const char *line)
+/* FNV-1a: a collision costs a line or a question, nothing is allowed by it. */
+static uint64_t hash_line(uint64_t salt, const char *line)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
+	uint64_t h = 0xcbf29ce484222325ull ^ salt;
 
 	for (; *line; line++)
 		h = (h ^ (unsigned char)*line) * 0x100000001b3ull;
 	return h;
 }
 
+/* @return when it was remembered, 0: it is not */
+static uint64_t find(const struct exec_notices *n, const struct said *what)
+{
+	for (unsigned i = 0; i < MEMORY; i++)
+		if (n->last[i].tgid == what->tgid && n->last[i].start == what->start &&
+		    n->last[i].hash == what->hash)
+			return n->last[i].ms;
+	return 0;
+}
+
 static bool was_said(struct exec_notices *n, const struct said *what)
 {
-	bool known = false;
+	bool known;
 
 	pthread_mutex_lock(&n->lock);
-	for (unsigned i = 0; i < MEMORY && !known; i++)
-		known = n->last[i].tgid == what->tgid && n->last[i].start == what->start &&
-			n->last[i].hash == what->hash;
+	known = find(n, what) != 0;
 	if (!known)
 		n->last[n->next++ % MEMORY] = *what;
 	pthread_mutex_unlock(&n->lock);
 	return known;
+}
+
+static struct said refusal(pid_t tgid, uint64_t start_ticks, const char *subject)
+{
+	return (struct said){tgid, start_ticks, hash_line(1, subject), loop_now_ms()};
+}
+
+void exec_notice_refused(struct exec_notices *n, pid_t tgid, uint64_t start_ticks,
+			 const char *subject)
+{
+	struct said what = refusal(tgid, start_ticks, subject);
+
+	pthread_mutex_lock(&n->lock);
+	n->last[n->next++ % MEMORY] = what;
+	pthread_mutex_unlock(&n->lock);
+}
+
+bool exec_notice_was_refused(struct exec_notices *n, pid_t tgid, uint64_t start_ticks,
+			     const char *subject)
+{
+	struct said what = refusal(tgid, start_ticks, subject);
+	uint64_t ms;
+
+	pthread_mutex_lock(&n->lock);
+	ms = find(n, &what);
+	pthread_mutex_unlock(&n->lock);
+	return ms != 0 && what.ms - ms <= AGAIN_MS;
 }
 
 void exec_notice_format(char *buf, size_t size, const char *const *argv, size_t argc,
@@ -136,7 +175,7 @@ static void write_line(int fd, const char *line)
 
 void exec_notice_send(struct exec_notices *n, pid_t tgid, uint64_t start_ticks, const char *line)
 {
-	struct said what = {.tgid = tgid, .start = start_ticks, .hash = hash_line(line)};
+	struct said what = {tgid, start_ticks, hash_line(0, line), loop_now_ms()};
 	autoclose int fd = was_said(n, &what) ? -1 : borrow_stderr(tgid);
 
 	write_line(fd, line);

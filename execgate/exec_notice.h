@@ -6,6 +6,7 @@
 #ifndef EXECGATE_EXEC_NOTICE_H
 #define EXECGATE_EXEC_NOTICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,5 +34,18 @@ void exec_notices_free(struct exec_notices *n);
  * process was told before: a shell tries a name in each directory of PATH.
  */
 void exec_notice_send(struct exec_notices *n, pid_t tgid, uint64_t start_ticks, const char *line);
+
+/**
+ * An approval was refused, or nobody gave one in time. A shell then tries the same program under
+ * its next name in PATH: that is not worth a second question.
+ *
+ * @param subject  what the person was shown
+ */
+void exec_notice_refused(struct exec_notices *n, pid_t tgid, uint64_t start_ticks,
+			 const char *subject);
+
+/** Was just this refused to this process within the last three seconds? */
+bool exec_notice_was_refused(struct exec_notices *n, pid_t tgid, uint64_t start_ticks,
+			     const char *subject);
 
 #endif

@@ -13,6 +13,7 @@
 #include "execgate/exec_verify.h"
 
 #define MESSAGE_MAX 512
+#define SUBJECT_MAX 2048
 
 struct job {
 	struct exec_serve *s;
@@ -25,6 +26,7 @@ struct job {
 	const char **argv; /* owned: without secrets */
 	char message[MESSAGE_MAX];
 	char approver[64];
+	bool told; /* the caller's stderr has had the line about this */
 };
 
 static void job_free(struct job *j)
@@ -53,7 +55,7 @@ static void deny(struct job *j)
 	r = exec_record_denied(j->s->gate, &j->record);
 	if (r < 0)
 		log_err("a denied exec could not be recorded: %s", strerror(-r));
-	if (j->argv) {
+	if (j->argv && !j->told) {
 		exec_notice_format(line, sizeof(line), j->argv, j->call.argc,
 				   j->record.judged ? j->judged.decision.rule : "", j->message);
 		exec_notice_send(j->s->notices, j->call.tgid, j->call.start_ticks, line);
@@ -132,14 +134,29 @@ static void allow_later(void *arg)
 }
 
 /* The rule's message speaks of asking; whoever waited wants to know how that ended. */
+/* What a person is shown: what is approved is the file, not the name that the caller gave it. */
+static void put_subject(char *buf, size_t size, const struct job *j)
+{
+	struct str s;
+
+	str_init(&s, buf, size);
+	str_add(&s, j->target.part[0].file.path);
+	for (size_t i = 1; i < j->call.argc; i++) {
+		str_add(&s, " ");
+		str_add(&s, j->argv[i]);
+	}
+}
+
 static void not_approved(struct job *j)
 {
 	const char *how = strcmp(j->approver, "timeout") == 0 ? "nobody answered in time"
 			  : strcmp(j->approver, "none") == 0  ? "nobody can be asked"
 							      : "a person refused it";
-	char rest[MESSAGE_MAX];
+	char rest[MESSAGE_MAX], subject[SUBJECT_MAX];
 	struct str s;
 
+	put_subject(subject, sizeof(subject), j);
+	exec_notice_refused(j->s->notices, j->call.tgid, j->call.start_ticks, subject);
 	memcpy(rest, j->message, sizeof(rest));
 	str_init(&s, j->message, sizeof(j->message));
 	str_addf(&s, "%s%s%s", how, rest[0] ? ": " : "", rest);
@@ -176,8 +193,7 @@ static void on_answer(void *arg, bool allowed, const char *approver, uint64_t wa
 static void hold(struct job **jp)
 {
 	struct job *j = *jp;
-	char subject[2048];
-	struct str s;
+	char subject[SUBJECT_MAX];
 	struct gate_ask ask = {
 		.op = "exec",
 		.subject = subject,
@@ -189,12 +205,11 @@ static void hold(struct job **jp)
 	};
 	int r;
 
-	/* what is approved is the file, not the name that the caller gave it */
-	str_init(&s, subject, sizeof(subject));
-	str_add(&s, j->target.part[0].file.path);
-	for (size_t i = 1; i < j->call.argc; i++) {
-		str_add(&s, " ");
-		str_add(&s, j->argv[i]);
+	put_subject(subject, sizeof(subject), j);
+	if (exec_notice_was_refused(j->s->notices, j->call.tgid, j->call.start_ticks, subject)) {
+		j->told = true;
+		deny_because(j, "refused a moment ago under another name");
+		return;
 	}
 	*jp = NULL; /* on_answer may run before gate_ask() returns */
 	r = gate_ask(j->s->gate, &ask, on_answer, j);

@@ -61,9 +61,13 @@ is 'a command: allowed' "$(cat "$T/bg")" '6: 2 3
 status 0'
 in_background sh -c 'factor 6; echo status $?'
 wait_for
+start=$(date +%s)
 answer deny
 wait $bg
 is 'a command: denied' "$(cat "$T/bg")" 'status 126'
+[ $(($(date +%s) - start)) -le 5 ] && ok 'a command: not asked for again under its next name in PATH' ||
+	nok 'a command: not asked for again under its next name in PATH'
+is 'a command: one line about it' "$(grep -c '^agentsh: denied' "$T/bg.err")" 1
 
 # ---- what is asked cannot dress up as something else ----
 in_background sh -c 'factor "$(printf "6\033[2K\rls\n")" "$(printf "%3000s" x)"; echo status $?'

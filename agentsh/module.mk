@@ -9,6 +9,7 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/plan.c %D%/plan.h %D%/plan_i.h \
 	%D%/plan_files.c \
 	%D%/plan_roots.c \
+	%D%/plan_sockets.c \
 	%D%/sandbox.c %D%/sandbox.h %D%/sandbox_i.h \
 	%D%/sandbox_agent_setup.c \
 	%D%/sandbox_fence.c \

@@ -16,8 +16,8 @@
 /*
  * Trees of installed software. Only these may be plain binds: a read-only mount does not stop
  * connect(2) to a socket in it, and other trees (/var, homes) are where services put theirs; through
- * fsgate such a socket cannot be reached. With split, one with an exception somewhere keeps
- * its unaffected subdirectories as binds, so that programs still start at full speed.
+ * fsgate such a socket cannot be reached. With split, one with an exception or a service's socket
+ * somewhere keeps its unaffected subdirectories as binds, so that programs still start at full speed.
  */
 static const struct {
 	const char *path;
@@ -71,6 +71,11 @@ static int system_tree(const char *path)
 	return -1;
 }
 
+bool plan_is_software(const char *path)
+{
+	return system_tree(path) >= 0;
+}
+
 static bool is_dir(const char *path)
 {
 	struct stat st;
@@ -119,7 +124,7 @@ static int split(struct plan_build *b, const char *root, struct err *e)
 		if (entry->d_name[0] == '.' || path_join(path, sizeof(path), root, entry->d_name) < 0)
 			continue;
 		if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
-		    subtree(b, path) == SUBTREE_READ_ONLY)
+		    subtree(b, path) == SUBTREE_READ_ONLY && !plan_has_socket(b, path))
 			r = add_bind(b, path, e);
 	}
 	if (d)
@@ -135,7 +140,7 @@ static int add_tree(struct plan_build *b, const char *root, struct err *e)
 
 	if (s == SUBTREE_DENIED)
 		return 0;
-	if (s == SUBTREE_READ_ONLY && system >= 0)
+	if (s == SUBTREE_READ_ONLY && system >= 0 && !plan_has_socket(b, root))
 		return add_bind(b, root, e);
 	r = plan_add(b->plan, PLAN_GOVERNED, root, root, e);
 	if (r == 0 && system >= 0 && system_trees[system].split)
@@ -242,6 +247,8 @@ static int build(struct plan_build *b, struct err *e)
 {
 	int r = plan_find_roots(b, e);
 
+	if (r == 0)
+		r = plan_find_sockets(b, e);
 	for (size_t i = 0; r == 0 && i < b->n_roots; i++)
 		if (!path_is_below(b->roots[i], b->ws_path))
 			r = add_tree(b, b->roots[i], e);
@@ -325,6 +332,9 @@ int plan_build(struct plan **out, const struct plan_args *args, struct err *e)
 	for (size_t i = 0; i < b.n_roots; i++)
 		free(b.roots[i]);
 	free(b.roots);
+	for (size_t i = 0; i < b.n_sockets; i++)
+		free(b.sockets[i]);
+	free(b.sockets);
 	if (r == 0)
 		*out = steal_ptr(&p);
 	return r;

@@ -14,6 +14,8 @@ struct plan_build {
 	struct plan *plan;   /**< entries in the order they were found until plan_sort() */
 	char **roots;	     /**< owned: host directories the policy may grant, none below another */
 	size_t n_roots;
+	char **sockets;	     /**< owned: the host's, in trees of installed software */
+	size_t n_sockets;
 	bool wants_all;	     /**< the policy grants something that may lie anywhere */
 	const char *home;    /**< args->home, NULL when it is not a directory of its own */
 	const char *ws_path; /**< the workspace as the sandbox sees it */
@@ -29,6 +31,15 @@ bool plan_is_session_tree(const struct plan_args *args, const struct plan_entry 
 
 /** Fill roots with what the policy's granting rules and defaults point at. */
 int plan_find_roots(struct plan_build *b, struct err *e);
+
+/** In a tree that holds installed software, see plan.c. */
+bool plan_is_software(const char *path);
+
+/** Fill sockets from /proc/net/unix. */
+int plan_find_sockets(struct plan_build *b, struct err *e);
+
+/** Does a service of the host listen, or wait for datagrams, somewhere in this tree? */
+bool plan_has_socket(const struct plan_build *b, const char *tree);
 
 /** @param host  NULL for kinds without one. @return 0 or -ENOMEM in e */
 int plan_add(struct plan *p, enum plan_kind kind, const char *path, const char *host, struct err *e);

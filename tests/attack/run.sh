@@ -253,6 +253,37 @@ directory_as_stdin() {
 	fi
 }
 
+# A service of the host that listens in a tree of installed software, which is otherwise a plain bind.
+# The tree is made in a mount namespace of this script's own.
+service_in_opt() {
+	[ "$(id -u)" = 0 ] || return 0
+	cat >"$T/opt.sh" <<'SH'
+mount -t tmpfs opt /opt && mkdir /opt/app && chmod 755 /opt /opt/app || exit 99
+"$python" -c 'import os, socket, sys
+os.umask(0)
+s = socket.socket(socket.AF_UNIX)
+s.bind("/opt/app/service")
+s.listen()
+open(sys.argv[1] + "/opt-listens", "w")
+s.accept()
+open(sys.argv[1] + "/opt-reached", "w")' "$T" &
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -e "$T/opt-listens" ] || sleep 0.2; done
+cd "$T/ws" && $prefix env -i PATH="$PATH" HOME="$T/home" AGENTSH_STATE_DIR="$T/state" \
+	${AGENTSH_POLICY_DIR:+AGENTSH_POLICY_DIR="$AGENTSH_POLICY_DIR"} timeout -k 5 30 "$program" \
+	wrap --isolate --quiet --policy "$T/policy.yaml" --workspace "$T/ws" -- \
+	"$python" -c 'import socket; socket.socket(socket.AF_UNIX).connect("/opt/app/service")'
+st=$?
+kill $!
+exit $st
+SH
+	prefix=
+	[ "$who" = root ] || prefix="setpriv --reuid=65534 --regid=65534 --clear-groups --"
+	T=$T python=$python program=$program prefix=$prefix unshare -m sh "$T/opt.sh" </dev/null >"$T/stdout" 2>"$T/stderr"
+	st=$?
+	refute service-in-opt-reached 'nobody came' test -e "$T/opt-reached"
+	check service-in-opt 'refused, session ran' sh -c "test $st = 1 && grep -qE 'ConnectionRefused|PermissionError' '$T/stderr'"
+}
+
 pids_limit() {
 	{ cat "$T/policy.yaml"; printf 'resource_limits: {pids_max: 100}\n'; } >"$T/limits.yaml"
 	policy=$T/limits.yaml
@@ -278,6 +309,7 @@ everything() {
 	attack 60 bin/files
 	attack 60 bin/system
 	directory_as_stdin
+	service_in_opt
 	attack 60 bin/namespaces
 	attack 60 bin/syscalls
 	attack 90 bin/sockets

@@ -6,7 +6,7 @@ AM_TESTS_ENVIRONMENT = \
 	AGENTSH='$(abs_top_builddir)/agentsh/agentsh'; export AGENTSH; \
 	AGENTSH_TEST_BUILD='$(abs_top_builddir)'; export AGENTSH_TEST_BUILD; \
 	CC='$(CC)'; export CC;
-EXTRA_DIST += %D%/lib/tap.sh build-aux/check-size.sh
+EXTRA_DIST += %D%/lib/tap.sh build-aux/check-size.sh build-aux/cppcheck.cfg
 dist_check_SCRIPTS += build-aux/check-layers.sh build-aux/check-symbols.sh %D%/build/checks.sh
 TESTS += build-aux/check-layers.sh build-aux/check-symbols.sh %D%/build/checks.sh
 
@@ -18,7 +18,7 @@ lint:
 		! -name ltmain.sh -exec shellcheck -x -S warning {} +
 	cd '$(srcdir)' && cppcheck -q --error-exitcode=1 --enable=warning,performance,portability \
 		--suppress=memleak --suppress=resourceLeak --inline-suppr -I. -D_GNU_SOURCE \
-		--std=c11 common fsgate netgate execgate agentsh
+		--library=build-aux/cppcheck.cfg --std=c11 common fsgate netgate execgate agentsh
 UNIT_CPPFLAGS = $(AM_CPPFLAGS)
 UNIT_LIBS = $(COMMON_LIBS) $(CUNIT_LIBS)
 EXTRA_DIST += %D%/unit/unit.h

@@ -35,6 +35,7 @@ is 'a narrow umask' "$(umask 077 && wrap sh -c 'umask; : >none; stat -c %a none'
 600'
 is 'closed descriptors' "$(wrap sh -c 'echo x >ran; exit 5' <&- >&- 2>&-; echo $?; cat "$W/ran")" '5
 x'
+# shellcheck disable=SC3045 # dash has it
 is 'a small limit of descriptors' "$(ulimit -n 40; wrap echo fine 2>&1)" fine
 is 'one long argument' "$(wrap sh -c '/bin/echo "$(head -c 120000 /dev/zero | tr "\0" a)" | wc -c' 2>&1)" 120001
 is 'stdin cannot be written by another door' "$(echo original >"$T/host" && own "$T/host" && wrap sh -c 'echo changed >/proc/self/fd/0; echo changed >/dev/stdin' <"$T/host" >/dev/null 2>&1; cat "$T/host")" original

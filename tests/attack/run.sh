@@ -278,7 +278,7 @@ exit $st
 SH
 	prefix=
 	[ "$who" = root ] || prefix="setpriv --reuid=65534 --regid=65534 --clear-groups --"
-	T=$T python=$python program=$program prefix=$prefix unshare -m sh "$T/opt.sh" </dev/null >"$T/stdout" 2>"$T/stderr"
+	env T="$T" python="$python" program="$program" prefix="$prefix" unshare -m sh "$T/opt.sh" </dev/null >"$T/stdout" 2>"$T/stderr"
 	st=$?
 	refute service-in-opt-reached 'nobody came' test -e "$T/opt-reached"
 	check service-in-opt 'refused, session ran' sh -c "test $st = 1 && grep -qE 'ConnectionRefused|PermissionError' '$T/stderr'"

@@ -66,6 +66,13 @@ as() { # the identity under test
 	fi
 }
 
+as_exec() { # the same in place of a background shell, so that $! is the program itself
+	if [ "$who" = user ] && [ "$(id -u)" = 0 ]; then
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
+	fi
+	exec "$@"
+}
+
 wconf() { sed -n "s/^$1=//p" "$T/world.conf"; }
 
 make_world() {
@@ -96,9 +103,9 @@ make_world() {
 	if [ "$who" = user ] && [ "$(id -u)" = 0 ]; then chown -R 65534:65534 "$T"; fi
 	chmod 4755 "$T/ws/bin/setuid-id"
 	[ "$(id -u)" != 0 ] || { chown 0:0 "$T/ws/bin/setuid-id" && chmod 4755 "$T/ws/bin/setuid-id"; }
-	as "$python" "$T/world.py" "$T" "$T/ws" >"$T/world.out" 2>&1 &
+	as_exec "$python" "$T/world.py" "$T" "$T/ws" >"$T/world.out" 2>&1 &
 	world=$!
-	as sleep 1000 &
+	as_exec sleep 1000 &
 	canary=$!
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 		[ -f "$T/world.conf" ] && break

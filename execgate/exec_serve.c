@@ -133,7 +133,26 @@ static void allow_later(void *arg)
 	allow(j);
 }
 
-/* The rule's message speaks of asking; whoever waited wants to know how that ended. */
+#define ARG_SHOWN 400 /* bytes of one argument: a long one must not push the others out of sight */
+
+/* As a shell would take it: "a b" is one argument, and so is an empty one. */
+static void put_arg(struct str *s, const char *arg)
+{
+	bool quote = !*arg || strpbrk(arg, " \t\n'\"") != NULL;
+	size_t len = strlen(arg);
+
+	str_add(s, quote ? " '" : " ");
+	for (size_t i = 0; i < len && i < ARG_SHOWN; i++) {
+		if (arg[i] == '\'')
+			str_add(s, "'\"'\"'");
+		else
+			str_add_mem(s, arg + i, 1);
+	}
+	str_add(s, quote ? "'" : "");
+	if (len > ARG_SHOWN)
+		str_addf(s, "...(%zu bytes)", len);
+}
+
 /* What a person is shown: what is approved is the file, not the name that the caller gave it. */
 static void put_subject(char *buf, size_t size, const struct job *j)
 {
@@ -141,12 +160,11 @@ static void put_subject(char *buf, size_t size, const struct job *j)
 
 	str_init(&s, buf, size);
 	str_add(&s, j->target.part[0].file.path);
-	for (size_t i = 1; i < j->call.argc; i++) {
-		str_add(&s, " ");
-		str_add(&s, j->argv[i]);
-	}
+	for (size_t i = 1; i < j->call.argc; i++)
+		put_arg(&s, j->argv[i]);
 }
 
+/* The rule's message speaks of asking; whoever waited wants to know how that ended. */
 static void not_approved(struct job *j)
 {
 	const char *how = strcmp(j->approver, "timeout") == 0 ? "nobody answered in time"

@@ -318,7 +318,8 @@ static int start(struct supervisor *s, struct err *e)
 	return run_steps(s, e);
 }
 
-static void stop(struct supervisor *s)
+/* @param patience_ms  for each gate: one that did not get to serve may not hear that it should stop */
+static void stop(struct supervisor *s, int patience_ms)
 {
 	struct err e = ERR_INIT;
 
@@ -332,7 +333,7 @@ static void stop(struct supervisor *s)
 	if (s->prompt)
 		prompt_close(s->prompt);
 	for (unsigned i = 0; i < GATE_COUNT; i++)
-		gate_link_stop(&s->gates[i], s->lost_a_gate ? 200 : 2000);
+		gate_link_stop(&s->gates[i], patience_ms);
 	if (s->producer)
 		supervisor_record_end(s);
 	if (!s->args->quiet && s->sandbox_up)
@@ -371,9 +372,10 @@ int supervisor_run(const struct supervisor_args *args)
 	if (start(&s, &e) < 0) {
 		log_err("%s", e.text);
 		s.end = "set-up failed";
+		stop(&s, 100);
 	} else {
 		loop_run(s.loop);
+		stop(&s, s.lost_a_gate ? 200 : 2000);
 	}
-	stop(&s);
 	return s.status;
 }

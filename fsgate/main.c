@@ -7,6 +7,8 @@
 #include "fsgate/fs_serve.h"
 #include "fsgate/fs_setup.h"
 
+#define GRACE_S 1 /* nothing is served meanwhile: whoever asks gets an error from the kernel */
+
 static int set_up(struct fs *fs, struct fs_mount *m, struct err *e)
 {
 	struct fs_setup_args args = {.is_root = fs->gate.is_root, .pidfd = -1};
@@ -57,7 +59,10 @@ int main(void)
 	}
 	if (fs_serve_run(&fs) != 0)
 		log_err("the connection to the kernel was lost");
-	else /* unmounted: the sandbox is gone, the supervisor will say so */
-		pause();
+	/*
+	 * Unmounted or cut off: either the sandbox is gone, and the supervisor is about to say so to
+	 * the control thread, which ends the process in order; or it is not, and this end kills it.
+	 */
+	sleep(GRACE_S);
 	return 1;
 }

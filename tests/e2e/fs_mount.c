@@ -356,10 +356,10 @@ static int supervise(int ctl, pid_t gate, pid_t init)
 	for (;;) {
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			die("poll");
+		if (p[1].revents) /* the sandbox is gone: the gate may see that before we do */
+			break;
 		if (p[0].revents)
 			answer(ctl, gate);
-		if (p[1].revents)
-			break;
 	}
 	close(pidfd);
 	if (waitpid(init, &status, 0) < 0)

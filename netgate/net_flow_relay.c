@@ -260,6 +260,18 @@ static enum moved copy_some(struct net_flow *f, struct flow_half *h, int from, i
 	return m == MOVED_SOME && (size_t)n < size ? MOVED_BLOCKED : m;
 }
 
+/*
+ * The stream has ended and everything before that was passed on. Looked at after every step, also
+ * the last one of a turn: nothing that epoll could tell would bring us back for it.
+ */
+static void pass_end(struct flow_half *h, int to)
+{
+	if (!h->eof || h->piped || h->pass || h->shut)
+		return;
+	shutdown(to, SHUT_WR);
+	h->shut = true;
+}
+
 static enum moved move(struct net_flow *f, struct flow_half *h, int from, int to)
 {
 	enum moved m = MOVED_SOME;
@@ -269,17 +281,14 @@ static enum moved move(struct net_flow *f, struct flow_half *h, int from, int to
 		if (m != MOVED_SOME)
 			return m;
 		try_pipe(f, h);
-		if (h->eof && !h->piped) {
-			shutdown(to, SHUT_WR);
-			h->shut = true;
-			return MOVED_SOME;
-		}
 		if (h->pipe[0] < 0) {
 			m = copy_some(f, h, from, to);
-			continue;
+		} else {
+			m = splice_some(h, from, to);
+			f->answered |= !is_out(f, h);
 		}
-		m = splice_some(h, from, to);
-		f->answered |= !is_out(f, h);
+		if (m != MOVED_REFUSED)
+			pass_end(h, to);
 	}
 	return m;
 }

@@ -613,8 +613,14 @@ s = dial('ok.test', ECHO_ALL); s.sendall(b'\\x00' + b'y' * 3000000); s.shutdown(
 print(len(rest(s)))
 s = dial('ok.test', ECHO_ALL); s.sendall(b'hi'); s.shutdown(socket.SHUT_WR); print(rest(s))
 s = dial('ok.test', ECHO_ALL); s.shutdown(socket.SHUT_WR); print(rest(s))
+# an end of stream that comes with the last step of a turn has no event of its own
+for n in [k * 32768 + 1 for k in range(1, 40)]:
+    s = dial('ok.test', ECHO_ALL); s.sendall(b'\\x00' + b'z' * (n - 1)); s.shutdown(socket.SHUT_WR)
+    got = len(rest(s))
+    if got != n: print(n, got)
+print('done')
 """))
-    same(r.out.split("\n")[:3], ["3000001", "b'hi'", "b''"])
+    same(r.out.split("\n")[:4], ["3000001", "b'hi'", "b''", "done"])
 
 
 def test_server_speaks_first_and_short_words():
@@ -716,13 +722,13 @@ try_send(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), ('10.200.0.1', 54))
 a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); a.bind(('127.0.0.1', 0)); b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 b.sendto(b'local', a.getsockname()); print(a.recv(10))
 l = socket.socket(socket.AF_INET6); l.bind(('::1', 0)); l.listen(); c = socket.create_connection(('::1', l.getsockname()[1])); l.accept()[0].sendall(b'v6'); print(c.recv(10))
-time.sleep(0.3)
+time.sleep(1)
 """))
     same(r.out.split("\n")[:6], ["True"] * 4 + ["b'local'", "b'v6'"])
     p = r.find(op="packet", proto="udp", port=443)
     same(sorted(e["ip"] for e in p), ["2001:db8::1", "203.0.113.9"])
     check(all(e["decision"] == "deny" for e in p), "not a denial")
-    check(p[0]["pid"] > 0, "no process")
+    check(p[0].get("pid", 0) > 0, "no process")
 
 
 def test_own_listener_is_not_a_way_in():

@@ -11,6 +11,9 @@
  *   gate -> supervisor  GATE_ASK      a held request;   supervisor -> gate  GATE_ANSWER
  *   supervisor -> gate  GATE_STOP     the agent is gone: finish and exit 0
  *
+ * Bodies: GATE_ASK is str op, subject (escaped), rule, message, u64 pid, str comm, u32 timeout_ms;
+ * GATE_ANSWER is u32 allow, u32 approval id, str approver, under the id of its question.
+ *
  * EOF on the control socket means the supervisor died: the gate exits at once.
  */
 #ifndef COMMON_GATE_H

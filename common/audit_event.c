@@ -12,40 +12,87 @@
 #define FIELDS_MAX 48u
 
 struct entry {
+	uint64_t order; /* length and first bytes of the key: nearly always all that is compared */
 	const char *key;
+	size_t key_len;
 	const struct audit_field *field; /* NULL: text */
 	const char *text;		 /* NULL, too: true */
+	size_t text_len;
 };
 
 struct entries {
 	struct entry v[FIELDS_MAX];
+	uint8_t sorted[FIELDS_MAX]; /* places in v */
 	size_t n;
 };
 
-static int insert(struct entries *es, struct entry in)
+/* Deterministic order is by length, then by bytes. */
+static void measure_key(struct entry *e)
 {
+	uint64_t first = 0;
+	size_t n = 0;
+
+	for (; e->key[n]; n++)
+		if (n < 7)
+			first = first << 8 | (unsigned char)e->key[n];
+	e->key_len = n;
+	e->order = (uint64_t)n << 56 | first << (n < 7 ? 8 * (7 - n) : 0);
+}
+
+static int key_cmp(const struct entry *a, const struct entry *b)
+{
+	if (a->order != b->order)
+		return a->order < b->order ? -1 : 1;
+	return memcmp(a->key, b->key, a->key_len);
+}
+
+/* A new entry, which is true until it gets a value; NULL for a key that is there, or one too many. */
+static struct entry *insert(struct entries *es, const char *key)
+{
+	struct entry *in = &es->v[es->n];
 	size_t at = es->n;
 
 	if (es->n == FIELDS_MAX)
-		return -EINVAL;
-	while (at > 0) {
-		int c = cbor_key_cmp(es->v[at - 1].key, in.key);
+		return NULL;
+	in->key = key;
+	in->field = NULL;
+	in->text = NULL;
+	measure_key(in);
+	for (; at > 0; at--) {
+		int c = key_cmp(&es->v[es->sorted[at - 1]], in);
 
 		if (c == 0)
-			return -EINVAL; /* two values for one key: nobody could say which counts */
+			return NULL; /* two values for one key: nobody could say which counts */
 		if (c < 0)
 			break;
-		es->v[at] = es->v[at - 1];
-		at--;
+		es->sorted[at] = es->sorted[at - 1];
 	}
-	es->v[at] = in;
-	es->n++;
-	return 0;
+	es->sorted[at] = (uint8_t)es->n++;
+	return in;
 }
 
-static int insert_text(struct entries *es, const char *key, const char *text)
+/* @return false on error; nothing is inserted for "" and NULL */
+static bool insert_text(struct entries *es, const char *key, const char *text)
 {
-	return text && *text ? insert(es, (struct entry){.key = key, .text = text}) : 0;
+	struct entry *e;
+
+	if (!text || !*text)
+		return true;
+	e = insert(es, key);
+	if (!e)
+		return false;
+	e->text = text;
+	e->text_len = strlen(text);
+	return true;
+}
+
+static bool insert_field(struct entries *es, const struct audit_field *f)
+{
+	struct entry *e = insert(es, f->key);
+
+	if (e)
+		e->field = f;
+	return e;
 }
 
 /* Cut without leaving half a UTF-8 sequence, which would turn text into bytes. */
@@ -107,15 +154,15 @@ static int encode(void *out, const struct entries *es, size_t share)
 	cbor_begin(&o, out, AUDIT_PAYLOAD_MAX);
 	cbor_head(&o, CBOR_MAP, es->n);
 	for (size_t i = 0; i < es->n; i++) {
-		const struct entry *en = &es->v[i];
+		const struct entry *en = &es->v[es->sorted[i]];
 
-		cbor_text(&o, en->key);
+		cbor_str(&o, en->key, en->key_len);
 		if (en->field)
 			put_field(&o, en->field, share);
 		else if (!en->text)
 			cbor_bool(&o, true);
 		else
-			cbor_str(&o, en->text, cut(en->text, strlen(en->text), share));
+			cbor_str(&o, en->text, cut(en->text, en->text_len, share));
 	}
 	return o.full ? -EMSGSIZE : (int)o.len;
 }
@@ -123,30 +170,28 @@ static int encode(void *out, const struct entries *es, size_t share)
 int audit_event_encode(void *out, const struct audit_event *ev)
 {
 	const struct audit_field pid = AUDIT_F_I64("pid", ev->pid);
-	struct entries es = {.n = 0};
-	int r = insert_text(&es, "op", ev->op);
+	const bool decided = ev->decision && *ev->decision;
+	struct entries es;
+	bool fine;
+	int r;
 
-	if (r == 0 && ev->decision && *ev->decision) {
-		r = insert_text(&es, "decision", ev->decision);
-		if (r == 0)
-			r = insert_text(&es, "verdict", verdict_name(ev->verdict));
-	}
-	if (r == 0)
-		r = insert_text(&es, "rule", ev->rule);
-	if (r == 0)
-		r = insert_text(&es, "message", ev->message);
-	if (r == 0)
-		r = insert_text(&es, "comm", ev->comm);
-	if (r == 0 && ev->pid)
-		r = insert(&es, (struct entry){.key = "pid", .field = &pid});
-	for (size_t i = 0; r == 0 && i < ev->n_fields; i++)
-		r = insert(&es, (struct entry){.key = ev->fields[i].key, .field = &ev->fields[i]});
-	if (r < 0)
-		return r;
+	es.n = 0; /* and the rest as it is: it is large */
+	/* in their order, so that nothing is moved */
+	fine = insert_text(&es, "op", ev->op) && (!ev->pid || insert_field(&es, &pid)) &&
+	       insert_text(&es, "comm", ev->comm) && insert_text(&es, "rule", ev->rule) &&
+	       insert_text(&es, "message", ev->message);
+	if (fine && decided)
+		fine = insert_text(&es, "verdict", verdict_name(ev->verdict)) &&
+		       insert_text(&es, "decision", ev->decision);
+	for (size_t i = 0; fine && i < ev->n_fields; i++)
+		fine = insert_field(&es, &ev->fields[i]);
+	if (!fine)
+		return -EINVAL;
 	r = encode(out, &es, SIZE_MAX);
 	if (r != -EMSGSIZE)
 		return r;
-	r = insert(&es, (struct entry){.key = "truncated"});
+	if (!insert(&es, "truncated"))
+		return -EINVAL;
 	/* 64 bytes for each key and head: keys are literals, much shorter than that */
-	return r < 0 ? r : encode(out, &es, AUDIT_PAYLOAD_MAX / es.n - 64);
+	return encode(out, &es, AUDIT_PAYLOAD_MAX / es.n - 64);
 }

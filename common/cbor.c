@@ -23,16 +23,63 @@ static void put(struct cbor_out *o, const void *p, size_t len)
 	o->len += len;
 }
 
+#define HEAD_MAX 9u
+
+/* @return the byte after it */
+static inline uint8_t *put_head(uint8_t *p, enum cbor_type type, uint64_t n)
+{
+	static const uint8_t info[] = {0, 24, 25, 0, 26, 0, 0, 0, 27};
+	unsigned bytes;
+
+	if (n < 24) {
+		*p++ = (uint8_t)((unsigned)type << 5 | (unsigned)n);
+		return p;
+	}
+	bytes = n <= UINT8_MAX ? 1 : n <= UINT16_MAX ? 2 : n <= UINT32_MAX ? 4 : 8;
+	*p++ = (uint8_t)((unsigned)type << 5 | info[bytes]);
+	for (unsigned i = bytes; i-- > 0;)
+		*p++ = (uint8_t)(n >> (8 * i));
+	return p;
+}
+
+/* Copy a short string and look at it on the way. @return whether all of it is ASCII */
+static inline bool copy_ascii(uint8_t *to, const char *from, size_t len)
+{
+	uint64_t seen = 0, eight;
+	uint32_t four;
+
+	for (; len >= 8; len -= 8, to += 8, from += 8) {
+		memcpy(&eight, from, 8);
+		memcpy(to, &eight, 8);
+		seen |= eight;
+	}
+	if (len & 4) {
+		memcpy(&four, from, 4);
+		memcpy(to, &four, 4);
+		seen |= four;
+		to += 4;
+		from += 4;
+	}
+	for (len &= 3; len; len--) {
+		seen |= (unsigned char)*from;
+		*to++ = (uint8_t)*from++;
+	}
+	return !(seen & 0x8080808080808080ull);
+}
+
+static bool has_room(const struct cbor_out *o, size_t len)
+{
+	return !o->full && o->size - o->len >= HEAD_MAX && o->size - o->len - HEAD_MAX >= len;
+}
+
 void cbor_head(struct cbor_out *o, enum cbor_type type, uint64_t n)
 {
-	uint8_t head[9];
-	unsigned bytes = n < 24 ? 0 : n <= UINT8_MAX ? 1 : n <= UINT16_MAX ? 2 : n <= UINT32_MAX ? 4 : 8;
-	static const uint8_t info[] = {0, 24, 25, 0, 26, 0, 0, 0, 27};
+	uint8_t head[HEAD_MAX];
 
-	head[0] = (uint8_t)((unsigned)type << 5 | (bytes ? info[bytes] : (unsigned)n));
-	for (unsigned i = 0; i < bytes; i++)
-		head[1 + i] = (uint8_t)(n >> (8 * (bytes - 1 - i)));
-	put(o, head, 1 + bytes);
+	if (has_room(o, 0))
+		o->len = (size_t)(put_head(o->p + o->len, type, n) - o->p);
+	else
+		put(o, head, (size_t)(put_head(head, type, n) - head));
 }
 
 void cbor_u64(struct cbor_out *o, uint64_t v)
@@ -61,16 +108,22 @@ void cbor_bytes(struct cbor_out *o, const void *p, size_t len)
 
 void cbor_str(struct cbor_out *o, const void *p, size_t len)
 {
-	cbor_head(o, str_is_utf8(p, len) ? CBOR_TEXT : CBOR_BYTES, len);
-	put(o, p, len);
+	uint8_t *head = o->p + o->len, *text;
+
+	if (!has_room(o, len)) {
+		cbor_head(o, str_is_utf8(p, len) ? CBOR_TEXT : CBOR_BYTES, len);
+		put(o, p, len);
+		return;
+	}
+	text = put_head(head, CBOR_TEXT, len);
+	if (!copy_ascii(text, p, len) && !str_is_utf8(p, len))
+		put_head(head, CBOR_BYTES, len);
+	o->len = (size_t)(text + len - o->p);
 }
 
 void cbor_text(struct cbor_out *o, const char *s)
 {
-	size_t len = strlen(s);
-
-	cbor_head(o, CBOR_TEXT, len);
-	put(o, s, len);
+	cbor_str(o, s, strlen(s));
 }
 
 /* Encoded keys compare by head first, and the head grows with the length. */

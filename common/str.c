@@ -86,8 +86,15 @@ static size_t utf8_len(const unsigned char *p, size_t left)
 bool str_is_utf8(const char *text, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)text;
+	uint64_t eight;
 
 	for (size_t i = 0, n; i < len; i += n) {
+		if (len - i >= 8) {
+			memcpy(&eight, p + i, 8);
+			n = 8;
+			if (!(eight & 0x8080808080808080ull))
+				continue;
+		}
 		n = utf8_len(p + i, len - i);
 		if (!n)
 			return false;

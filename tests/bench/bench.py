@@ -208,7 +208,7 @@ class Bench:
             server.wait()
 
     def audit(self):
-        """Records a gate can append, until they are on disk; and one that waits for the disk."""
+        """What a record costs its gate; records until they are on disk; one that waits for it."""
         auditd = self.build / "common/agentsh-auditd"
         got = []
         for number in range(self.rounds):
@@ -216,6 +216,7 @@ class Bench:
             where.mkdir()
             got.append(values(run([self.loops / "audit_loop", auditd, where, "300000"])))
             shutil.rmtree(where, ignore_errors=True)
+        yield ("audit_publish", "ns", None, None, [v["publish"] for v in got])
         yield ("audit_append", "records/s", None, None, [1e9 / v["append"] for v in got])
         yield ("audit_commit", "us", None, None, [v["commit"] / 1e3 for v in got])
 

@@ -99,6 +99,71 @@ static void test_event(void)
 	CU_ASSERT_EQUAL(audit_event_encode(buf, &ev), -EINVAL);
 }
 
+/* The value of "path" is exactly these bytes, and text if they are UTF-8. */
+static bool path_becomes(const char *p, size_t len, enum cbor_type type)
+{
+	const struct audit_field f = AUDIT_F_MEM("path", p, len);
+	const struct audit_event ev = {.op = "read", .fields = &f, .n_fields = 1};
+	static uint8_t buf[AUDIT_PAYLOAD_MAX];
+	int n = audit_event_encode(buf, &ev);
+	struct cbor_in in;
+	struct cbor_item it;
+
+	return n > 0 && cbor_check_map(buf, (size_t)n) == 0 &&
+	       cbor_find(buf, (size_t)n, "path", &in) == 0 && cbor_next(&in, &it) == 0 &&
+	       it.type == type && it.n == len && memcmp(it.p, p, len) == 0;
+}
+
+/* Strings are copied in pieces of several bytes: every length, and an odd byte at every place. */
+static void test_event_strings(void)
+{
+	char text[300] = "";
+
+	for (size_t len = 0; len < sizeof(text); len += len < 40 ? 1 : 37) {
+		for (size_t i = 0; i < len; i++)
+			text[i] = (char)('a' + i % 26);
+		CU_ASSERT(path_becomes(text, len, CBOR_TEXT));
+		for (size_t at = 0; at < len; at++) {
+			char kept[2] = {text[at], text[at + 1 < len ? at + 1 : at]};
+
+			text[at] = (char)0xff;
+			CU_ASSERT(path_becomes(text, len, CBOR_BYTES));
+			text[at] = (char)0xc3;
+			if (at + 1 < len)
+				text[at + 1] = (char)0xa9;
+			CU_ASSERT(path_becomes(text, len, at + 1 < len ? CBOR_TEXT : CBOR_BYTES));
+			text[at] = kept[0];
+			if (at + 1 < len)
+				text[at + 1] = kept[1];
+		}
+	}
+}
+
+/* Whatever order the fields come in; keys that differ late, in length, or not at all. */
+static void test_event_order(void)
+{
+	static const char *const keys[] = {"approval_id", "approval_ie", "approvalXid", "a", "approva",
+					   "approvb", "zz", "path", "to", "interpreter_sha256"};
+	enum { N = ARRAY_LEN(keys) };
+	struct audit_field f[N + 1];
+	struct audit_event ev = {.op = "read", .decision = "allow", .rule = "r", .comm = "c",
+				 .pid = 1, .fields = f, .n_fields = N};
+	static uint8_t first[AUDIT_PAYLOAD_MAX], buf[AUDIT_PAYLOAD_MAX];
+	int len = 0;
+
+	for (unsigned turn = 0; turn < N; turn++) {
+		for (unsigned i = 0; i < N; i++)
+			f[(i * 3 + turn) % N] = AUDIT_F_U64(keys[i], i);
+		f[N] = f[turn];
+		ev.n_fields = N;
+		len = audit_event_encode(turn ? buf : first, &ev);
+		CU_ASSERT_EQUAL(cbor_check_map(turn ? buf : first, (size_t)len), 0);
+		CU_ASSERT(turn == 0 || memcmp(first, buf, (size_t)len) == 0);
+		ev.n_fields = N + 1;
+		CU_ASSERT_EQUAL(audit_event_encode(buf, &ev), -EINVAL);
+	}
+}
+
 /* Longer than a record can be: cut, marked, still well-formed, never refused. */
 static void test_event_long(void)
 {
@@ -152,6 +217,7 @@ static void test_crc(void)
 
 static const struct unit_case cases[] = {
 	{"integers", test_integers}, {"refused", test_refused}, {"event", test_event},
+	{"event strings", test_event_strings}, {"event order", test_event_order},
 	{"event too long", test_event_long}, {"crc32c", test_crc},
 };
 

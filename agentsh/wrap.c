@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -226,6 +227,18 @@ static int nested(struct err *e)
 		       "run the command directly, it is governed already");
 }
 
+/* Where the agent can read what was refused; fsgate decides by the same look (fs_virtual.h). */
+static int tell_denials(struct env *env, const struct vars *vars)
+{
+	char path[2 * PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/.agentsh", vars->workspace);
+	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/.agentsh/denials", vars->seen_as);
+	return env_set(env, "AGENTSH_DENIALS", path);
+}
+
 /* Everything that can be refused before a process is started. */
 static int prepare(struct options *o, struct dirs *dirs, struct session *session, struct vars *vars,
 		   struct policy **policy, struct env **env, struct err *e)
@@ -245,7 +258,8 @@ static int prepare(struct options *o, struct dirs *dirs, struct session *session
 	if (r == 0)
 		r = env_build(env, *policy, environ, o->env, o->n_env, e);
 	if (r == 0 && (env_set(*env, "AGENTSH_IN_SESSION", "1") < 0 ||
-		       env_set(*env, "AGENTSH_SESSION", session->name) < 0))
+		       env_set(*env, "AGENTSH_SESSION", session->name) < 0 ||
+		       tell_denials(*env, vars) < 0))
 		r = err_set(e, ENOMEM, "environment");
 	return r;
 }

@@ -44,6 +44,8 @@ struct fs {
 	struct fs_recent *recent; /**< fs_record.h */
 	struct fs_locks *locks;	 /**< fs_lock.h */
 	struct fs_files *files;	 /**< fs_file.h */
+	struct fs_why *why;	 /**< fs_why.h */
+	char *why_dir;		 /**< sandbox path of the directory with .agentsh/, or NULL */
 	struct fs_override *overrides;
 	size_t n_overrides;
 	struct fs_hidden *hidden;

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_record.h"
+#include "fsgate/fs_why.h"
 
 enum { WAITING, ANSWERED, INTERRUPTED };
 
@@ -135,6 +136,7 @@ static void refuse(struct fs_call *c, int error)
 {
 	if (fs_record_wanted(c) && fs_record_call(c, "deny", error) < 0)
 		error = EIO;
+	fs_why_denied(c, error);
 	fuse_reply_err(c->req, error);
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/path.h"
 #include "common/str.h"
+#include "fsgate/fs_virtual.h"
 
 #define ROOTS_MAX 256u
 
@@ -116,6 +117,8 @@ int fs_conf_load(struct fs *fs, struct err *e)
 		r = load_override(fs, n, v, e);
 	for (unsigned n = 0; r == 0 && (v = key(fs, "hide", n, "")); n++)
 		r = load_hidden(fs, n, v, e);
+	if (r == 0 && fs_virtual_place(fs) < 0)
+		r = err_set(e, ENOMEM, "workspace");
 	return r;
 }
 
@@ -130,6 +133,7 @@ void fs_conf_free(struct fs *fs)
 		free(fs->hidden[i].path);
 	free(fs->hidden);
 	free(fs->groups);
+	free(fs->why_dir);
 }
 
 int fs_conf_override(struct fs *fs, struct fs_node *dir, const char *name, struct stat *st)

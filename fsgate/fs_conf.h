@@ -4,6 +4,7 @@
  *   root.N.path, root.N.host          governed tree N: in the sandbox, on the host
  *   override.N.path, override.N.host  file that the sandbox sees in place of the host's, read-only
  *   hide.N                            host path that is never shown (agentsh's own directories)
+ *   workspace                         sandbox path of the directory that has .agentsh/
  *   uid, gid                          the caller's
  */
 #ifndef FSGATE_FS_CONF_H

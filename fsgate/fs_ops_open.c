@@ -18,6 +18,7 @@
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_walk.h"
+#include "fsgate/fs_why.h"
 
 #define EXEC_FLAG 0x20 /* __FMODE_EXEC: the kernel opens a program to run it */
 /* what is done here, or is between the caller and the kernel */
@@ -137,6 +138,7 @@ static int act_open(struct fs_call *c)
 		close(fd);
 		if (fs_record_wanted(c) && fs_record_call(c, "deny", EACCES) < 0)
 			return -EIO;
+		fs_why_denied(c, EACCES);
 		return -EACCES;
 	}
 	r = fs_call_record(c, fd < 0 ? -fd : 0);

@@ -18,9 +18,10 @@
 #include "common/priv.h"
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_lock.h"
-#include "fsgate/fs_ops.h"
 #include "fsgate/fs_record.h"
+#include "fsgate/fs_virtual.h"
 #include "fsgate/fs_who.h"
+#include "fsgate/fs_why.h"
 
 /*
  * What the caller may do was checked by the kernel before we are asked (default_permissions); we
@@ -72,6 +73,8 @@ int fs_serve_init(struct fs *fs, struct err *e)
 	if (r == 0)
 		r = fs_file_init(fs);
 	if (r == 0)
+		r = fs_why_new(&fs->why);
+	if (r == 0)
 		r = init_locks(fs);
 	return r < 0 ? err_set(e, -r, "file server") : 0;
 }
@@ -95,7 +98,7 @@ int fs_serve_attach(struct fs *fs, int dev, struct err *e)
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 
 	fuse_set_log_func(fuse_says);
-	fs->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
+	fs->se = fuse_session_new(&args, &fs_virtual_ops, sizeof(fs_virtual_ops), fs);
 	if (!fs->se)
 		return err_say(e, EIO, "libfuse refuses the session");
 	snprintf(path, sizeof(path), "/dev/fd/%d", dev);

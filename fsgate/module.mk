@@ -1,6 +1,6 @@
 # the server's parts, for the program and its tests
 noinst_LIBRARIES += %D%/libfsgate.a
-%C%_libfsgate_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)
+%C%_libfsgate_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS) $(JANSSON_CFLAGS)
 %C%_libfsgate_a_SOURCES = \
 	%D%/fs.h \
 	%D%/fs_at.c %D%/fs_at.h \
@@ -24,9 +24,12 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_record.c %D%/fs_record.h \
 	%D%/fs_serve.c %D%/fs_serve.h \
 	%D%/fs_setup.c %D%/fs_setup.h \
+	%D%/fs_virtual.c %D%/fs_virtual.h \
 	%D%/fs_walk.c %D%/fs_walk.h \
-	%D%/fs_who.c %D%/fs_who.h
-FSGATE_LIBS = %D%/libfsgate.a $(COMMON_LIBS) $(FUSE_LIBS)
+	%D%/fs_who.c %D%/fs_who.h \
+	%D%/fs_why.c %D%/fs_why.h \
+	%D%/fs_why_policy.c
+FSGATE_LIBS = %D%/libfsgate.a $(COMMON_LIBS) $(FUSE_LIBS) $(JANSSON_LIBS)
 
 gate_PROGRAMS += %D%/agentsh-fsgate
 %C%_agentsh_fsgate_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)

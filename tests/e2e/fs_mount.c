@@ -245,6 +245,8 @@ static void send_config(int ctl, const struct policy *p, int ring, int wake)
 	gate_put_kv(m, "session", "fs-test");
 	gate_put_kvf(m, "uid", "%u", getuid());
 	gate_put_kvf(m, "gid", "%u", getgid());
+	if (opt.n_maps)
+		gate_put_kv(m, "workspace", opt.maps[0].inside);
 	for (unsigned i = 0; i < opt.n_maps; i++) {
 		snprintf(key, sizeof(key), "root.%u.path", i);
 		gate_put_kv(m, key, opt.maps[i].inside);

@@ -28,5 +28,7 @@ int cmd_approve(int argc, char **argv);
 int cmd_policy(int argc, char **argv);
 int cmd_detect(int argc, char **argv);
 int cmd_session(int argc, char **argv);
+int cmd_mount(int argc, char **argv);
+int cmd_umount(int argc, char **argv);
 
 #endif

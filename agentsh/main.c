@@ -17,6 +17,8 @@ static const struct command commands[] = {
 	{"audit", cmd_audit, "print and verify the record of everything"},
 	{"policy", cmd_policy, "check, explain and test policies; list the packs"},
 	{"approve", cmd_approve, "list held requests and answer them"},
+	{"mount", cmd_mount, "govern one directory, without a sandbox"},
+	{"umount", cmd_umount, "end such a mount"},
 	{"session", cmd_session, "list and show sessions"},
 	{"detect", cmd_detect, "tell which mechanisms this host has"},
 };

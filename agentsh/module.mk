@@ -26,15 +26,23 @@ bin_PROGRAMS += %D%/agentsh
 	%D%/detect.c %D%/detect.h \
 	%D%/detect_setup.c \
 	%D%/env.c %D%/env.h \
+	%D%/gate_config.c %D%/gate_config.h \
 	%D%/gate_link.c %D%/gate_link.h \
 	%D%/main.c \
+	%D%/mount_cmd.c %D%/mount_cmd_i.h \
+	%D%/mount_cmd_run.c \
+	%D%/mount_stale.c %D%/mount_stale.h \
+	%D%/mount_table.c %D%/mount_table.h \
 	%D%/prompt.c %D%/prompt.h \
 	%D%/session.c %D%/session.h \
 	%D%/session_cmd.c \
+	%D%/session_policy.c %D%/session_policy.h \
 	%D%/spawn_setup.c %D%/spawn_setup.h \
 	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_i.h \
 	%D%/supervisor_record.c \
 	%D%/supervisor_start.c \
+	%D%/umount.c \
+	%D%/unmount_setup.c %D%/unmount_setup.h \
 	%D%/vars.c %D%/vars.h \
 	%D%/wrap.c
 %C%_agentsh_LDADD = %D%/libsandbox.a $(COMMON_LIBS) $(JANSSON_LIBS)

@@ -188,6 +188,8 @@ static json_t *facts_json(const struct session *s, const struct session_facts *f
 		      command, "workspace", f->workspace, "policy", f->policy, "policy_digest",
 		      f->policy_digest, "mode", f->mode, "started", (json_int_t)f->started,
 		      "supervisor", (int)f->supervisor);
+	if (o && f->mount)
+		json_object_set_new(o, "mount", json_string(f->mount));
 	if (o && f->ended) {
 		json_object_set_new(o, "ended", json_integer((json_int_t)f->ended));
 		json_object_set_new(o, "status", json_integer(f->status));
@@ -195,19 +197,39 @@ static json_t *facts_json(const struct session *s, const struct session_facts *f
 	return o;
 }
 
+static int write_record(const json_t *o, const char *path, struct err *e)
+{
+	char part[PATH_MAX + 8];
+
+	snprintf(part, sizeof(part), "%s.part", path);
+	if (json_dump_file(o, part, JSON_INDENT(2)) < 0)
+		return err_set(e, errno, "write %s", part);
+	if (rename(part, path) < 0)
+		return err_set(e, errno, "write %s", path);
+	return 0;
+}
+
+void session_mark_ended(const struct dirs *dirs, const char *name, int status)
+{
+	char path[PATH_MAX];
+	AUTO(json_decref) json_t *o = NULL;
+
+	if (snprintf(path, sizeof(path), "%s/sessions/%s.json", dirs->state, name) >=
+	    (int)sizeof(path))
+		return;
+	o = json_load_file(path, 0, NULL);
+	if (!o || json_object_get(o, "ended"))
+		return;
+	json_object_set_new(o, "ended", json_integer((json_int_t)time(NULL)));
+	json_object_set_new(o, "status", json_integer(status));
+	write_record(o, path, NULL);
+}
+
 int session_write(const struct session *s, const struct session_facts *f, struct err *e)
 {
 	AUTO(json_decref) json_t *o = facts_json(s, f);
-	char part[PATH_MAX + 8];
 
-	if (!o)
-		return err_set(e, ENOMEM, "session record");
-	snprintf(part, sizeof(part), "%s.part", s->record);
-	if (json_dump_file(o, part, JSON_INDENT(2)) < 0)
-		return err_set(e, errno, "write %s", part);
-	if (rename(part, s->record) < 0)
-		return err_set(e, errno, "write %s", s->record);
-	return 0;
+	return o ? write_record(o, s->record, e) : err_set(e, ENOMEM, "session record");
 }
 
 void session_end(struct session *s)

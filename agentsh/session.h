@@ -41,11 +41,15 @@ struct session_facts {
 	const char *policy_digest; /**< hex */
 	char *const *command;	   /**< NULL-terminated */
 	const char *mode;
+	const char *mount;	   /**< where `agentsh mount` shows it; NULL: a sandbox's session */
 	time_t started;
 	time_t ended; /**< 0: not yet */
 	int status;   /**< exit status once ended */
 	pid_t supervisor;
 };
+
+/** A session that could not say so itself has ended; nothing happens when its record says that. */
+void session_mark_ended(const struct dirs *dirs, const char *name, int status);
 
 int session_write(const struct session *s, const struct session_facts *f, struct err *e);
 

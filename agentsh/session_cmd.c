@@ -169,6 +169,8 @@ static int show(const struct dirs *dirs, const char *name, bool as_json)
 	command_line(&s, json_object_get(o, "command"));
 	printf("session    %s\nstate      %s\ncommand    %s\nworkspace  %s\n", text_of(o, "name"),
 	       text_of(o, "state"), command, text_of(o, "workspace"));
+	if (*text_of(o, "mount"))
+		printf("mount      %s\n", text_of(o, "mount"));
 	printf("policy     %s (sha256 %.16s...)\nmode       %s\n", text_of(o, "policy"),
 	       text_of(o, "policy_digest"), text_of(o, "mode"));
 	format_time(when, sizeof(when), json_object_get(o, "started"));

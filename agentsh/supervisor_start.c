@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agentsh/gate_config.h"
 #include "agentsh/supervisor_i.h"
 #include "common/auto.h"
 
@@ -50,24 +51,10 @@ static int open_producer(struct supervisor *s, struct err *e)
 
 /* ---- the gates ---- */
 
-static void put_common(const struct supervisor *s, struct ipc_msg *m)
-{
-	const struct supervisor_args *a = s->args;
-
-	gate_put_kv(m, "session", a->session->name);
-	gate_put_kv(m, "root", s->is_root ? "1" : "0");
-	gate_put_kvf(m, "uid", "%u", (unsigned)geteuid());
-	gate_put_kvf(m, "gid", "%u", (unsigned)getegid());
-	gate_put_kv(m, "workspace", a->vars->seen_as);
-	gate_put_kv(m, "run_dir", a->session->run_dir);
-}
-
 static void put_fs(const struct supervisor *s, struct ipc_msg *m)
 {
 	plan_put(s->plan, m);
-	gate_put_kv(m, "hide.0", s->args->dirs->state);
-	gate_put_kv(m, "hide.1", s->args->dirs->runtime);
-	gate_put_kv(m, "hide.2", s->args->dirs->config);
+	gate_config_fs(m, s->args->dirs);
 }
 
 static void put_net(const struct supervisor *s, struct ipc_msg *m)
@@ -93,7 +80,7 @@ static int configure_gate(struct supervisor *s, enum gate_index i, struct ipc_ms
 	if (r < 0)
 		return r;
 	ipc_begin(m, GATE_CONFIG, 0);
-	put_common(s, m);
+	gate_config_common(m, s->args->session, s->args->vars);
 	if (i == GATE_FS)
 		put_fs(s, m);
 	else if (i == GATE_NET)

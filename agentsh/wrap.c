@@ -9,6 +9,8 @@
 
 #include "agentsh/cmd.h"
 #include "agentsh/detect.h"
+#include "agentsh/mount_stale.h"
+#include "agentsh/session_policy.h"
 #include "agentsh/supervisor.h"
 #include "common/auto.h"
 #include "common/log.h"
@@ -169,57 +171,6 @@ static int parse(struct options *o, int argc, char **argv, struct err *e)
 	return 0;
 }
 
-struct diag {
-	unsigned n_errors;
-};
-
-static void show_diag(void *arg, bool is_error, const char *file, unsigned line, unsigned column,
-		      const char *text)
-{
-	struct diag *d = arg;
-
-	d->n_errors += is_error;
-	if (!is_error)
-		log_warn("%s:%u:%u: %s", file, line, column, text);
-}
-
-/* Given or not: --policy, --pack, the user's own default, the pack code-edit. */
-static int load_policy(struct policy **out, const struct options *o, const struct dirs *dirs,
-		       const struct vars *vars, struct err *e)
-{
-	char mine[PATH_MAX + 16];
-	struct diag diag = {0};
-	struct policy_load_args pa = {
-		.file = o->policy,
-		.pack = o->pack,
-		.pack_dir = dirs->policies,
-		.vars = &vars->policy,
-		.diag = show_diag,
-		.diag_arg = &diag,
-	};
-	int r;
-
-	snprintf(mine, sizeof(mine), "%s/policy.yaml", dirs->config);
-	if (!pa.file && !pa.pack && access(mine, F_OK) == 0)
-		pa.file = mine;
-	if (!pa.file && !pa.pack)
-		pa.pack = "code-edit";
-	r = policy_load(out, &pa, e);
-	if (r < 0 && diag.n_errors > 1) {
-		size_t n = strlen(e->text);
-
-		snprintf(e->text + n, sizeof(e->text) - n, " (and %u more: agentsh policy check %s)",
-			 diag.n_errors - 1, pa.file ? pa.file : pa.pack);
-	}
-	return r;
-}
-
-static void hex(char *out, const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		snprintf(out + 2 * i, 3, "%02x", p[i]);
-}
-
 static int nested(struct err *e)
 {
 	return err_say(e, EPERM,
@@ -251,10 +202,12 @@ static int prepare(struct options *o, struct dirs *dirs, struct session *session
 	if (r == 0)
 		r = vars_init(vars, o->workspace, o->mount_at, "", e);
 	if (r == 0)
+		mount_stale_clean(dirs);
+	if (r == 0)
 		r = session_create(session, dirs, o->name, e);
 	vars->policy.session = session->name;
 	if (r == 0)
-		r = load_policy(policy, o, dirs, vars, e);
+		r = session_policy(policy, o->policy, o->pack, dirs, vars, e);
 	if (r == 0)
 		r = env_build(env, *policy, environ, o->env, o->n_env, e);
 	if (r == 0 && (env_set(*env, "AGENTSH_IN_SESSION", "1") < 0 ||
@@ -283,7 +236,7 @@ static int run(struct options *o, struct err *e)
 		session_end(&session);
 		return r;
 	}
-	hex(digest, policy_digest(policy), 32);
+	session_policy_digest(digest, policy);
 	facts.workspace = vars->workspace;
 	facts.policy = policy_name(policy);
 	facts.policy_digest = digest;

@@ -5,6 +5,7 @@ dist_doc_DATA += %D%/ARCHITECTURE.md
 dist_doc_DATA += %D%/AUDIT.md
 dist_doc_DATA += %D%/POLICY.md
 dist_doc_DATA += %D%/FSGATE.md
+dist_doc_DATA += %D%/agentsh-mount@.service
 dist_doc_DATA += %D%/EXECGATE.md %D%/SYSCALLS.md
 dist_doc_DATA += %D%/dependencies.md
 dist_doc_DATA += %D%/testing.md

@@ -50,6 +50,7 @@ struct fs {
 	size_t n_overrides;
 	struct fs_hidden *hidden;
 	size_t n_hidden;
+	const char *at; /**< a mount alone: its place on the host; NULL: a sandbox's; borrowed */
 	dev_t main_dev; /**< inode numbers of this device are shown as they are */
 	uid_t uid;	/**< the sandbox's only mapped user and group when the gate is not root */
 	gid_t gid;

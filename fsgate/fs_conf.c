@@ -119,6 +119,11 @@ int fs_conf_load(struct fs *fs, struct err *e)
 		r = load_hidden(fs, n, v, e);
 	if (r == 0 && fs_virtual_place(fs) < 0)
 		r = err_set(e, ENOMEM, "workspace");
+	fs->at = gate_conf(&fs->gate, "at");
+	if (r == 0 && fs->at && !fs_tree_root_name(fs->tree, 0))
+		r = err_say(e, EINVAL, "root.0.path is missing");
+	if (r == 0 && fs->at)
+		fs_tree_alone(fs->tree);
 	return r;
 }
 
@@ -227,7 +232,7 @@ void fs_conf_show(const struct fs *fs, struct stat *st)
 	 * One group is mapped. A file of another of the caller's groups, or the caller's own file,
 	 * is shown as of that one: else the kernel refuses to write what natively can be written.
 	 */
-	if (!fs->gate.is_root && st->st_gid != fs->gid &&
+	if (!fs->gate.is_root && !fs->at && st->st_gid != fs->gid &&
 	    (st->st_uid == fs->uid || in_groups(fs, st->st_gid)))
 		st->st_gid = fs->gid;
 }

@@ -6,6 +6,7 @@
  *   hide.N                            host path that is never shown (agentsh's own directories)
  *   workspace                         sandbox path of the directory that has .agentsh/
  *   uid, gid                          the caller's
+ *   at, read_only                     a mount alone, without a sandbox: root.0 is shown at this place
  */
 #ifndef FSGATE_FS_CONF_H
 #define FSGATE_FS_CONF_H

@@ -249,15 +249,26 @@ int fs_tree_add_root(struct fs_tree *t, const char *name, const char *path, int 
 	return 0;
 }
 
+void fs_tree_alone(struct fs_tree *t)
+{
+	t->alone = true;
+}
+
+/* What the mount shows first. */
+static struct fs_node *first(struct fs_tree *t)
+{
+	return t->alone ? t->roots[0] : &t->top;
+}
+
 struct fs_node *fs_node_of(struct fs_tree *t, uint64_t ino)
 {
 	/* the kernel only returns what fs_node_ino() gave it */
-	return ino == 1 ? &t->top : (struct fs_node *)(uintptr_t)ino;
+	return ino == 1 ? first(t) : (struct fs_node *)(uintptr_t)ino;
 }
 
 uint64_t fs_node_ino(struct fs_tree *t, const struct fs_node *n)
 {
-	return n == &t->top ? 1 : (uint64_t)(uintptr_t)n;
+	return n == first(t) ? 1 : (uint64_t)(uintptr_t)n;
 }
 
 struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const char *name,

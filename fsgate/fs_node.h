@@ -65,6 +65,9 @@ struct fs_node *fs_tree_top(struct fs_tree *t);
  */
 int fs_tree_add_root(struct fs_tree *t, const char *name, const char *path, int fd);
 
+/** The mount shows the first governed root itself; to be called before anything is served. */
+void fs_tree_alone(struct fs_tree *t);
+
 /** How many nodes there are, the top and the roots included. */
 size_t fs_tree_count(struct fs_tree *t);
 

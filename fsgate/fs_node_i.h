@@ -53,6 +53,7 @@ struct fs_tree {
 	size_t n_nodes;
 	struct fs_node *roots[256];
 	unsigned n_roots;
+	bool alone; /* the mount's root is the first governed root, not the top */
 	struct fs_node warm; /* list head: warm.warm_next is the most recently used */
 	unsigned n_warm, max_warm;
 	uint32_t epoch;

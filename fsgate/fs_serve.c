@@ -112,16 +112,24 @@ int fs_serve_drop(struct fs *fs, struct err *e)
 	return priv_drop(fs->gate.is_root ? ROOT_KEEPS : 0, e);
 }
 
+void fs_serve_end(struct fs *fs)
+{
+	static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+
+	/* who comes second waits here for the end of the process */
+	pthread_mutex_lock(&once);
+	fs_file_finish(fs);
+	fs_record_end(fs);
+	_exit(0);
+}
+
 static void *watch_thread(void *arg)
 {
 	struct fs *fs = arg;
-	int code = loop_run(fs->gate.loop);
 
-	if (code == 0) {
-		fs_file_finish(fs);
-		fs_record_end(fs);
-	}
-	_exit(code == 0 ? 0 : 1);
+	if (loop_run(fs->gate.loop) == 0)
+		fs_serve_end(fs);
+	_exit(1);
 }
 
 int fs_serve_watch(struct fs *fs, struct err *e)

@@ -19,7 +19,10 @@ int fs_serve_drop(struct fs *fs, struct err *e);
 /** A thread for the control socket: it ends the process on GATE_STOP (0) or EOF (1). */
 int fs_serve_watch(struct fs *fs, struct err *e);
 
-/** Serve until the process ends; returns only when the connection is lost. */
+/** Serve until the process ends; returns only when the connection is lost or the mount is gone. */
 int fs_serve_run(struct fs *fs);
+
+/** The last records, and exit 0. Any thread; does not return. */
+_Noreturn void fs_serve_end(struct fs *fs);
 
 #endif

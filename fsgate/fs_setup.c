@@ -13,6 +13,7 @@
 
 #include "common/auto.h"
 #include "common/ipc.h"
+#include "fsgate/fs_place_setup.h"
 
 #define DEV "/dev/fuse"
 
@@ -76,7 +77,7 @@ static int mount_here(struct fs_mount *out, const struct fs_setup_args *args, st
 	autoclose int dev = open_dev(e), fs = -1;
 	char fd[16], uid[16], gid[16];
 	const struct option options[] = {
-		{"source", "agentsh"}, {"subtype", "agentsh"}, {"fd", fd},
+		{"source", args->source}, {"subtype", "agentsh"}, {"fd", fd},
 		{"rootmode", "40000"}, {"user_id", uid},       {"group_id", gid},
 		{"default_permissions", NULL}, {"allow_other", NULL},
 	};
@@ -99,7 +100,8 @@ static int mount_here(struct fs_mount *out, const struct fs_setup_args *args, st
 	r = configure(fs, options, n_options, e);
 	if (r < 0)
 		return r;
-	out->mount = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	out->mount = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				     (args->read_only ? MOUNT_ATTR_RDONLY : 0));
 	if (out->mount < 0)
 		return err_set(e, errno, "mount fuse");
 	out->dev = steal_fd(&dev);
@@ -174,5 +176,9 @@ static int mount_by_child(struct fs_mount *out, const struct fs_setup_args *args
 int fs_setup_mount(struct fs_mount *out, const struct fs_setup_args *args, struct err *e)
 {
 	out->dev = out->mount = -1;
+	if (args->at && !args->is_root) {
+		out->dev = fs_place_user(args, e);
+		return out->dev < 0 ? out->dev : 0;
+	}
 	return args->is_root ? mount_here(out, args, e) : mount_by_child(out, args, e);
 }

@@ -24,9 +24,17 @@ struct fs_setup_args {
 	int pidfd; /**< of the sandbox's pid 1; borrowed; used when not root */
 	uid_t uid;
 	gid_t gid;
+	const char *source; /**< what mountinfo(5) shows as the mount's source; no comma, no space */
+	const char *at;	    /**< a mount alone: its place on the host; NULL: a sandbox's */
+	bool read_only;
 };
 
-/** @return 0, or -errno with e naming what the host refuses and the remedy */
+/**
+ * A user's mount alone is in its place already when this returns, and has no descriptor; every other
+ * one is detached.
+ *
+ * @return 0, or -errno with e naming what the host refuses and the remedy
+ */
 int fs_setup_mount(struct fs_mount *out, const struct fs_setup_args *args, struct err *e);
 
 #endif

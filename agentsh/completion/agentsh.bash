@@ -36,7 +36,7 @@ _agentsh() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		_agentsh_words wrap approve audit policy session detect --help --version
+		_agentsh_words wrap approve audit policy mount umount session detect --help --version
 		return
 	fi
 	if [[ ${COMP_WORDS[1]} = wrap ]]; then
@@ -67,6 +67,10 @@ _agentsh() {
 	policy,*,explain) _agentsh_words --file --op --exec --net --unix --env --signal --json \
 		--workspace --home ;;
 	policy,*) _agentsh_words --json --workspace --home ;;
+	mount,*) if [[ $cur = -* ]]; then
+			_agentsh_words --pack --policy --read-only --name --approver --foreground --quiet --help
+		else _agentsh_files -d; fi ;;
+	umount,*) if [[ $cur = -* ]]; then _agentsh_words --lazy --help; else _agentsh_files -d; fi ;;
 	session,2,*) _agentsh_words list show --help ;;
 	session,3,show) _agentsh_words "$(_agentsh_sessions)" ;;
 	session,*) _agentsh_words --json ;;

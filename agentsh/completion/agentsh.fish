@@ -10,7 +10,8 @@ end
 
 complete -c agentsh -f
 for line in 'wrap run a command under a policy' 'approve answer held requests' 'audit show and verify the log' \
-        'policy check, explain, test policies' 'session list sessions' 'detect which mechanisms are here'
+        'policy check, explain, test policies' 'mount govern one directory' 'umount end such a mount' \
+        'session list sessions' 'detect which mechanisms are here'
     set -l word (string split -m 1 ' ' $line)
     complete -c agentsh -n __fish_use_subcommand -a $word[1] -d $word[2]
 end
@@ -45,6 +46,16 @@ for option in file op exec net unix env signal workspace home
     complete -c agentsh -n $policy -l $option -r
 end
 
+set -l mount '__fish_seen_subcommand_from mount'
+complete -c agentsh -n '__fish_seen_subcommand_from mount umount' -x -a '(__fish_complete_directories)'
+complete -c agentsh -n $mount -l pack -x -a '(__agentsh_packs)' -d 'policy pack'
+complete -c agentsh -n $mount -l policy -r -F -d 'policy of your own'
+complete -c agentsh -n $mount -l read-only -d 'nothing can be changed'
+complete -c agentsh -n $mount -l name -x -d 'name of the session'
+complete -c agentsh -n $mount -l approver -x -a 'cli none' -d 'who answers held requests'
+complete -c agentsh -n $mount -l foreground -d 'stay and log to standard error'
+complete -c agentsh -n $mount -l quiet -d 'no closing line'
+complete -c agentsh -n '__fish_seen_subcommand_from umount' -l lazy -d 'also when in use'
 complete -c agentsh -n '__fish_seen_subcommand_from session' -a 'list show (__agentsh_sessions)'
 complete -c agentsh -n '__fish_seen_subcommand_from approve' -a 'list allow deny'
 complete -c agentsh -n '__fish_seen_subcommand_from session detect approve policy' -l json

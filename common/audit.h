@@ -83,6 +83,9 @@ struct audit_producer; /* opaque: audit_ring.c */
  */
 int audit_producer_open(struct audit_producer **out, int ring_fd, int wake_fd, struct err *e);
 
+/** There are no more records: audit_append() fails from now on, in every thread. */
+void audit_producer_end(struct audit_producer *p);
+
 /** Flush nothing, lose nothing: records already appended stay the writer's. */
 void audit_producer_close(struct audit_producer *p);
 AUTO_DEFINE(struct audit_producer *, audit_producer_close)

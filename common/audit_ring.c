@@ -35,7 +35,7 @@ struct audit_producer {
 	uint64_t pseq;	    /* of the last record */
 	uint64_t alive_ns;  /* when the writer was last seen alive */
 	uint64_t wall_ns;   /* the wall clock, less the monotonic clock, at that time */
-	bool dead;
+	bool dead;	    /* or ended */
 };
 
 static const char *const gate_names[AUDIT_GATES] = {
@@ -113,11 +113,19 @@ int audit_producer_open(struct audit_producer **out, int ring_fd, int wake_fd, s
 	return 0;
 }
 
+void audit_producer_end(struct audit_producer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->dead = true;
+	atomic_store(&p->ring->closed, 1);
+	pthread_mutex_unlock(&p->lock);
+}
+
 void audit_producer_close(struct audit_producer *p)
 {
 	if (!p)
 		return;
-	atomic_store(&p->ring->closed, 1);
+	audit_producer_end(p);
 	audit_ring_unmap(p->ring);
 	close(p->wake_fd);
 	pthread_mutex_destroy(&p->lock);

@@ -83,21 +83,31 @@ static size_t utf8_len(const unsigned char *p, size_t left)
 	return n;
 }
 
+/* Most text is ASCII, and most of it is short. @return bytes of it before the first that is not */
+static size_t ascii_len(const unsigned char *p, size_t len)
+{
+	uint64_t eight;
+	size_t i = 0;
+
+	for (; len - i >= 8; i += 8) {
+		memcpy(&eight, p + i, 8);
+		if (eight & 0x8080808080808080ull)
+			break;
+	}
+	while (i < len && p[i] < 0x80)
+		i++;
+	return i;
+}
+
 bool str_is_utf8(const char *text, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)text;
-	uint64_t eight;
 
-	for (size_t i = 0, n; i < len; i += n) {
-		if (len - i >= 8) {
-			memcpy(&eight, p + i, 8);
-			n = 8;
-			if (!(eight & 0x8080808080808080ull))
-				continue;
-		}
+	for (size_t i = ascii_len(p, len), n; i < len; i += ascii_len(p + i, len - i)) {
 		n = utf8_len(p + i, len - i);
 		if (!n)
 			return false;
+		i += n;
 	}
 	return true;
 }

@@ -58,8 +58,6 @@ struct fs {
 	int n_groups;
 	/** Held shared by whatever adds a name, exclusively by a move of a directory. */
 	pthread_rwlock_t names;
-	/** Held shared while a record is appended; gate.audit is NULL once the ring is given back. */
-	pthread_rwlock_t appending;
 };
 
 #endif

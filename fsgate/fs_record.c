@@ -122,24 +122,6 @@ static void flags_text(int flags, char *buf, size_t size)
 			str_add(&s, names[i].name);
 }
 
-static int append(struct fs *fs, const struct audit_event *ev)
-{
-	int r;
-
-	pthread_rwlock_rdlock(&fs->appending);
-	r = fs->gate.audit ? audit_append(fs->gate.audit, ev) : -EIO;
-	pthread_rwlock_unlock(&fs->appending);
-	return r;
-}
-
-void fs_record_end(struct fs *fs)
-{
-	pthread_rwlock_wrlock(&fs->appending);
-	audit_producer_close(fs->gate.audit);
-	fs->gate.audit = NULL;
-	pthread_rwlock_unlock(&fs->appending);
-}
-
 #define FIELDS_MAX 10
 
 static size_t fill_fields(const struct fs_call *c, struct audit_field *f, char *flags,
@@ -197,7 +179,7 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 		.durability = gate_durability(&c->fs->gate, denied && !c->kind->repetitive,
 					      c->kind->changes),
 	};
-	return append(c->fs, &ev);
+	return audit_append(c->fs->gate.audit, &ev);
 }
 
 void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path, uint64_t bytes)
@@ -219,5 +201,5 @@ void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *pat
 	};
 
 	/* the bytes are written: a log that is full denies the next open */
-	append(fs, &ev);
+	audit_append(fs->gate.audit, &ev);
 }

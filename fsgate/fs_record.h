@@ -29,9 +29,6 @@ int fs_record_call(struct fs_call *c, const char *decision, int error);
 /** A file that was written to is closed: how much, and by whom it had been opened. */
 void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path, uint64_t bytes);
 
-/** The session has ended: give the ring back; whatever would be recorded after it is denied. */
-void fs_record_end(struct fs *fs);
-
 /** The message of the call's decision, expanded. */
 void fs_record_message(const struct fs_call *c, char *buf, size_t size);
 

@@ -54,8 +54,6 @@ static int init_locks(struct fs *fs)
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	r = pthread_rwlock_init(&fs->names, &attr);
 	pthread_rwlockattr_destroy(&attr);
-	if (r == 0)
-		r = pthread_rwlock_init(&fs->appending, NULL);
 	return -r;
 }
 
@@ -119,7 +117,8 @@ void fs_serve_end(struct fs *fs)
 	/* who comes second waits here for the end of the process */
 	pthread_mutex_lock(&once);
 	fs_file_finish(fs);
-	fs_record_end(fs);
+	/* whatever would be recorded after it is denied */
+	audit_producer_end(fs->gate.audit);
 	_exit(0);
 }
 

@@ -3,7 +3,7 @@
  *
  * A request names a thread. Its process and name are read from /proc once and kept with an open
  * descriptor of its comm file, which stops working when that very thread is gone: so a recycled id
- * is noticed, and a record costs one pread(2).
+ * is noticed. The file is read again when half a millisecond has gone by; a name can be as old.
  */
 #ifndef FSGATE_FS_WHO_H
 #define FSGATE_FS_WHO_H

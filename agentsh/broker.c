@@ -1,7 +1,8 @@
 /*
  * Theory: pending requests are a list, oldest first. Each is answered exactly once: by a person, by
  * a grant given earlier in the session (same gate, rule and operation, and the same subject or one
- * that fits the pattern), or by its timer. Identical requests that wait together are separate
+ * that fits the pattern), or by its timer; or it is withdrawn, when its process has ended or its gate
+ * takes it back. Identical requests that wait together are separate
  * entries: each is answered on its own, so nobody approves what they did not see.
  *
  * Socket messages (ipc.h):
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -62,7 +64,10 @@ static void pending_free(struct broker_pending *p)
 	free(p->rule);
 	free(p->message);
 	free(p->comm);
-	free(p);
+	loop_io_del(&p->pidfd_io);
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	loop_defer_free(p->broker->args.loop, p);
 }
 
 const struct broker_pending *broker_oldest(const struct broker *b)
@@ -122,6 +127,53 @@ static void answer_gate(struct broker *b, const struct broker_pending *p, bool a
 	if (ipc_send(p->gate->ctl, m) < 0)
 		log_debug("%s did not take an answer", p->gate->name);
 	b->n_answered++;
+}
+
+#define GONE "caller gone" /* the approver, in records */
+
+static void unlist(struct broker *b, struct broker_pending *p)
+{
+	for (struct broker_pending **pp = &b->head; *pp; pp = &(*pp)->next) {
+		if (*pp == p) {
+			*pp = p->next;
+			break;
+		}
+	}
+	pending_free(p);
+	changed(b);
+}
+
+void broker_cancel(struct broker *b, const struct gate_link *gate, uint32_t gate_id)
+{
+	for (struct broker_pending *p = b->head; p; p = p->next) {
+		if (p->gate == gate && p->gate_id == gate_id) {
+			record(b, p, false, GONE);
+			unlist(b, p);
+			return;
+		}
+	}
+}
+
+static void on_process_end(struct loop_io *io, uint32_t events)
+{
+	struct broker_pending *p = container_of(io, struct broker_pending, pidfd_io);
+
+	(void)events;
+	answer_gate(p->broker, p, false, GONE);
+	unlist(p->broker, p);
+}
+
+/*
+ * A program start ends with its process. A connection does not (others may have the socket), and
+ * fsgate's callers do not end before fsgate lets them: it says so itself.
+ */
+static void watch_process(struct broker *b, struct broker_pending *p)
+{
+	if (p->pid <= 0 || strcmp(p->gate->name, "execgate") != 0)
+		return;
+	p->pidfd = pidfd_open((pid_t)p->pid, 0);
+	if (p->pidfd >= 0)
+		loop_io_add(b->args.loop, &p->pidfd_io, p->pidfd, EPOLLIN, on_process_end);
 }
 
 static struct broker_pending *take(struct broker *b, uint32_t id)
@@ -234,6 +286,8 @@ static struct broker_pending *parse_ask(struct broker *b, struct gate_link *gate
 
 	if (!p)
 		return NULL;
+	p->broker = b;
+	p->pidfd = p->pidfd_io.fd = -1;
 	p->gate = gate;
 	p->gate_id = m->id;
 	p->op = strdup(ipc_get_str(m));
@@ -273,6 +327,7 @@ void broker_ask(struct broker *b, struct gate_link *gate, struct ipc_msg *m)
 	while (*tail)
 		tail = &(*tail)->next;
 	*tail = p;
+	watch_process(b, p);
 	on_due(&b->timer);
 	changed(b);
 }

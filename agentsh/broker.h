@@ -3,6 +3,7 @@
  *
  * Life:    GATE_ASK -> pending -> answered by `agentsh approve` (any terminal of the same user), by
  *          the terminal prompt, or by the clock (deny) -> GATE_ANSWER, and a record in the chain.
+ *          It goes, with a record, when its process ends or its gate takes it back (GATE_CANCEL).
  * Access:  a Unix socket in the session's runtime directory, which no sandbox can see; peers must
  *          have our uid (or be root) and live in our user namespace.
  */
@@ -34,6 +35,9 @@ struct broker_pending {
 	struct gate_link *gate;
 	char *op, *subject, *rule, *message, *comm; /**< owned; subject is escaped already */
 	int64_t pid;
+	int pidfd; /**< of the process, or -1 */
+	struct loop_io pidfd_io;
+	struct broker *broker;
 	uint64_t since_ms, due_ms;
 	uint32_t timeout_ms;
 };
@@ -54,6 +58,9 @@ int broker_open(struct broker **out, const struct broker_args *args, struct err 
 
 /** Take a GATE_ASK message (cursor at its body). */
 void broker_ask(struct broker *b, struct gate_link *gate, struct ipc_msg *m);
+
+/** The gate wants no answer any more: GATE_CANCEL with this id. */
+void broker_cancel(struct broker *b, const struct gate_link *gate, uint32_t gate_id);
 
 /** The oldest pending request, or NULL. */
 const struct broker_pending *broker_oldest(const struct broker *b);

@@ -68,6 +68,8 @@ static void on_gate_message(struct loop_io *io, uint32_t events)
 	}
 	if (m->type == GATE_ASK)
 		broker_ask(s->broker, g, m);
+	else if (m->type == GATE_CANCEL)
+		broker_cancel(s->broker, g, m->id);
 	else if (m->type == GATE_FAILED && ipc_get_u32(m) > 0)
 		log_err("%s: %s", g->name, ipc_get_str(m));
 	ipc_drop(m);

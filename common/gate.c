@@ -413,6 +413,32 @@ int gate_ask(struct gate *g, const struct gate_ask *ask, gate_answer_fn *fn, voi
 	return write(a->wake, &one, sizeof(one)) < 0 && errno != EAGAIN ? -errno : 0;
 }
 
+bool gate_cancel(struct gate *g, const void *arg)
+{
+	autofree struct ipc_msg *m = malloc(sizeof(*m));
+	struct gate_asks *a = g->asks;
+	struct held *h = NULL;
+
+	pthread_mutex_lock(&a->lock);
+	for (struct held **p = &a->head; *p; p = &(*p)->next) {
+		if ((*p)->arg == arg) {
+			h = *p;
+			*p = h->next;
+			a->n--;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&a->lock);
+	if (!h)
+		return false;
+	if (m) { /* else it stays listed until its time is up */
+		ipc_begin(m, GATE_CANCEL, h->id);
+		ipc_send(g->ctl, m);
+	}
+	free(h);
+	return true;
+}
+
 unsigned gate_asking(const struct gate *g)
 {
 	return g->asks->n;

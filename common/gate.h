@@ -9,6 +9,7 @@
  *   gate -> supervisor  GATE_LIVE     enforcing from now on; fds as the gate documents
  *   gate -> supervisor  GATE_FAILED   one line for the person; the gate then exits 1
  *   gate -> supervisor  GATE_ASK      a held request;   supervisor -> gate  GATE_ANSWER
+ *   gate -> supervisor  GATE_CANCEL   the request of that id waits no more: no answer is wanted
  *   supervisor -> gate  GATE_STOP     the agent is gone: finish and exit 0
  *
  * Bodies: GATE_ASK is str op, subject (escaped), rule, message, u64 pid, str comm, u32 timeout_ms;
@@ -40,6 +41,7 @@ enum gate_msg {
 	GATE_ASK,
 	GATE_ANSWER,
 	GATE_STOP,
+	GATE_CANCEL,
 };
 
 struct gate_conf; /* opaque key/value list; byte-exact strings */
@@ -117,6 +119,13 @@ struct gate_ask {
  * @return 0, or -errno (then fn is not called: deny)
  */
 int gate_ask(struct gate *g, const struct gate_ask *ask, gate_answer_fn *fn, void *arg);
+
+/**
+ * Take a question back: the one that was asked with this argument. Thread-safe.
+ *
+ * @return true: fn was not called and will not be; false: it was, is being, or there is none
+ */
+bool gate_cancel(struct gate *g, const void *arg);
 
 /** How many requests are being held. */
 unsigned gate_asking(const struct gate *g);

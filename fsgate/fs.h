@@ -45,6 +45,7 @@ struct fs {
 	struct fs_locks *locks;	 /**< fs_lock.h */
 	struct fs_files *files;	 /**< fs_file.h */
 	struct fs_why *why;	 /**< fs_why.h */
+	struct fs_holds *holds;	 /**< fs_hold.h */
 	char *why_dir;		 /**< sandbox path of the directory with .agentsh/, or NULL */
 	struct fs_override *overrides;
 	size_t n_overrides;

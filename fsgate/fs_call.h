@@ -83,6 +83,9 @@ const struct fs_who_is *fs_call_who(struct fs_call *c);
 /** Always replies, now or later. */
 void fs_call_run(struct fs_call *c);
 
+/** Record that it is refused, and reply. */
+void fs_call_refuse(struct fs_call *c, int error);
+
 /** For a late kind: record what was decided, and how the opening went. @return 0 or -errno: deny */
 int fs_call_record(struct fs_call *c, int error);
 

@@ -17,6 +17,7 @@
 #include "common/loop.h"
 #include "common/priv.h"
 #include "fsgate/fs_file.h"
+#include "fsgate/fs_hold.h"
 #include "fsgate/fs_lock.h"
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_virtual.h"
@@ -72,6 +73,8 @@ int fs_serve_init(struct fs *fs, struct err *e)
 		r = fs_file_init(fs);
 	if (r == 0)
 		r = fs_why_new(&fs->why);
+	if (r == 0)
+		r = fs_hold_new(&fs->holds);
 	if (r == 0)
 		r = init_locks(fs);
 	return r < 0 ? err_set(e, -r, "file server") : 0;

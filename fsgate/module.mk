@@ -10,6 +10,7 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_decide.c %D%/fs_decide.h \
 	%D%/fs_entry.c %D%/fs_entry.h \
 	%D%/fs_file.c %D%/fs_file.h \
+	%D%/fs_hold.c %D%/fs_hold.h \
 	%D%/fs_lock.c %D%/fs_lock.h \
 	%D%/fs_node.c %D%/fs_node.h %D%/fs_node_i.h \
 	%D%/fs_node_fd.c \

@@ -109,13 +109,17 @@ void fs_ops_statfs(fuse_req_t req, fuse_ino_t ino)
 	(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW |                     \
 	 FUSE_SET_ATTR_MTIME_NOW)
 
+#define SET_ANY (FUSE_SET_ATTR_SIZE | SET_OWNER | FUSE_SET_ATTR_MODE | SET_TIMES)
+/* not in the protocol: chown(-1, -1), which comes without any bit and renews the ctime */
+#define SET_CTIME (1 << 30)
+
 static const struct {
 	int bits;
 	enum file_op op;
 	const char *name;
 } set_ops[] = {
 	{FUSE_SET_ATTR_SIZE, FILE_WRITE, "truncate"},
-	{SET_OWNER, FILE_CHOWN, "chown"},
+	{SET_OWNER | SET_CTIME, FILE_CHOWN, "chown"},
 	{FUSE_SET_ATTR_MODE, FILE_CHMOD, "chmod"},
 	{SET_TIMES, FILE_UTIME, "utime"},
 };
@@ -228,7 +232,7 @@ static int act_setattr(struct fs_call *c)
 
 	if (r < 0)
 		return r;
-	if (c->flags & SET_OWNER)
+	if (c->flags & (SET_OWNER | SET_CTIME))
 		r = set_owner(c, pin.fd);
 	if (r == 0 && c->flags & FUSE_SET_ATTR_MODE)
 		r = set_mode(c, pin.fd);
@@ -260,7 +264,7 @@ void fs_ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 		return;
 	}
 	c.attr = *attr;
-	c.flags = to_set;
+	c.flags = to_set & SET_ANY ? to_set : SET_CTIME;
 	if (fi)
 		c.fi = *fi;
 	c.has_fi = fi != NULL;

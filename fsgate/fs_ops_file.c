@@ -1,12 +1,20 @@
 /* What was judged when the file was opened needs no judgement here; locks have their own word. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "common/auto.h"
+#include "fsgate/fs_at.h"
 #include "fsgate/fs_call.h"
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_lock.h"
 #include "fsgate/fs_ops_i.h"
+
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
 
 void fs_ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
@@ -17,6 +25,39 @@ void fs_ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 	buf.buf[0].fd = fs_file_of(fi)->fd;
 	buf.buf[0].pos = off;
 	fuse_reply_data(req, &buf, FUSE_BUF_SPLICE_MOVE);
+}
+
+/*
+ * A page of a shared mapping has its place, also when the descriptor the kernel happens to name
+ * was opened to append.
+ */
+static ssize_t write_page(struct fs_file *f, struct fuse_bufvec *in, off_t off)
+{
+	size_t size = fuse_buf_size(in);
+	struct fuse_bufvec flat = FUSE_BUFVEC_INIT(size);
+	autofree char *data = malloc(size);
+	struct iovec v = {data, size};
+	ssize_t n;
+	int fd;
+
+	if (!data)
+		return -ENOMEM;
+	flat.buf[0].mem = data;
+	n = fuse_buf_copy(&flat, in, 0);
+	if (n < 0)
+		return n;
+	v.iov_len = (size_t)n;
+	n = pwritev2(f->fd, &v, 1, off, RWF_NOAPPEND);
+	if (n >= 0 || errno != EOPNOTSUPP)
+		return n < 0 ? -errno : n;
+	/* Linux before 6.9 */
+	fd = fs_at_reopen(f->fd, O_WRONLY);
+	if (fd < 0)
+		return fd;
+	n = pwrite(fd, data, v.iov_len, off);
+	n = n < 0 ? -errno : n;
+	close(fd);
+	return n;
 }
 
 void fs_ops_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
@@ -30,7 +71,7 @@ void fs_ops_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, of
 	buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
 	buf.buf[0].fd = f->fd;
 	buf.buf[0].pos = off;
-	n = fuse_buf_copy(&buf, in, 0);
+	n = fi->writepage && f->flags & O_APPEND ? write_page(f, in, off) : fuse_buf_copy(&buf, in, 0);
 	if (n < 0) {
 		fuse_reply_err(req, (int)-n);
 		return;

@@ -7,9 +7,11 @@
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_conf.h"
 
-double fs_entry_attr_timeout(const struct stat *st)
+double fs_entry_attr_timeout(struct fs *fs, const struct stat *st)
 {
-	return st->st_nlink > 1 && !S_ISDIR(st->st_mode) ? 0 : FS_TIMEOUT;
+	if (S_ISDIR(st->st_mode))
+		return FS_TIMEOUT;
+	return st->st_nlink > 1 || fs_tree_is_stray(fs->tree, st) ? 0 : FS_TIMEOUT;
 }
 
 static void fill(struct fs *fs, struct fs_node *n, const struct stat *st,
@@ -19,7 +21,7 @@ static void fill(struct fs *fs, struct fs_node *n, const struct stat *st,
 	e->ino = fs_node_ino(fs->tree, n);
 	e->attr = *st;
 	e->entry_timeout = FS_TIMEOUT;
-	e->attr_timeout = fs_entry_attr_timeout(st);
+	e->attr_timeout = fs_entry_attr_timeout(fs, st);
 	fs_node_stamp(fs->tree, n, FS_STAMP_ATTR, st);
 	fs_conf_show(fs, &e->attr);
 }

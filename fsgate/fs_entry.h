@@ -29,7 +29,7 @@ int fs_entry_stat(struct fs *fs, struct fs_node *n, struct stat *st);
  * How long the kernel may believe these attributes, in seconds: not at all when the file has
  * other names, because each name is a node and a change by one is not seen by the others.
  */
-double fs_entry_attr_timeout(const struct stat *st);
+double fs_entry_attr_timeout(struct fs *fs, const struct stat *st);
 
 /** Reply with e; takes the lookup back when the kernel did not want it. @return 0 */
 int fs_entry_reply(struct fs *fs, fuse_req_t req, struct fuse_entry_param *e);

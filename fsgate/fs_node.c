@@ -205,6 +205,7 @@ void fs_node_i_detach(struct fs_tree *t, struct fs_node *n)
 	fs_node_i_cool(t, n); /* the descriptor is all that is left: not evictable any more */
 	n->detached = true;
 	n->facts = 0;
+	fs_node_i_stray(t, n);
 }
 
 static bool same_file(const struct fs_node *n, const struct stat *st)

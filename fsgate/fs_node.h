@@ -144,6 +144,8 @@ bool fs_node_below(struct fs_tree *t, struct fs_node *n, const struct fs_node *d
 /** Open files of a node, so that a file whose name is gone can still be looked at. */
 void fs_node_add_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f, int fd);
 void fs_node_del_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f);
+/** Is the file open by a name that it has no more? Then it changes unseen by its other names. */
+bool fs_tree_is_stray(struct fs_tree *t, const struct stat *st);
 /** A copy of some open file's descriptor, owned by the caller; -1 when none is open. */
 int fs_node_dup_file(struct fs_tree *t, struct fs_node *n);
 

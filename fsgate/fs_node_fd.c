@@ -200,6 +200,7 @@ void fs_node_add_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f, i
 		o->fd = fd;
 		o->next = n->files;
 		n->files = o;
+		fs_node_i_stray(t, n);
 	}
 	pthread_mutex_unlock(&t->lock);
 }
@@ -216,6 +217,7 @@ void fs_node_del_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f)
 			break;
 		}
 	}
+	fs_node_i_stray(t, n);
 	n->n_refs--;
 	fs_node_i_reap(t, n);
 	pthread_mutex_unlock(&t->lock);

@@ -39,7 +39,9 @@ struct fs_node {
 	struct fs_shared *shared;
 	struct open_file *files;
 	struct fs_stamp stamps[2];
+	struct fs_node *stray_next;
 	bool hashed;
+	bool stray; /* detached while files are open: in the table of those */
 	bool fixed;    /* top and governed roots */
 	bool detached; /* its name is not its own any more */
 	bool override;
@@ -57,6 +59,8 @@ struct fs_tree {
 	struct fs_node warm; /* list head: warm.warm_next is the most recently used */
 	unsigned n_warm, max_warm;
 	uint32_t epoch;
+	struct fs_node *strays[64]; /* by inode number, see fs_node_stray.c */
+	_Atomic unsigned n_strays;
 };
 
 
@@ -69,6 +73,9 @@ void fs_node_i_reap(struct fs_tree *t, struct fs_node *n);
 
 /** Its name is not its own any more: what descriptor it has is all that is left of it. */
 void fs_node_i_detach(struct fs_tree *t, struct fs_node *n);
+
+/** To be called whenever a node's name or open files have changed. */
+void fs_node_i_stray(struct fs_tree *t, struct fs_node *n);
 
 void fs_node_i_shared_put(struct fs_shared *s);
 /** Take a node out of the list of descriptors that may be closed. */

@@ -20,7 +20,7 @@ static int reply_attr(struct fs *fs, fuse_req_t req, struct fs_node *n, struct s
 {
 	fs_node_stamp(fs->tree, n, FS_STAMP_ATTR, st);
 	fs_conf_show(fs, st);
-	fuse_reply_attr(req, st, fs_entry_attr_timeout(st));
+	fuse_reply_attr(req, st, fs_entry_attr_timeout(fs, st));
 	return 0;
 }
 

@@ -15,6 +15,7 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_node.c %D%/fs_node.h %D%/fs_node_i.h \
 	%D%/fs_node_fd.c \
 	%D%/fs_node_move.c \
+	%D%/fs_node_stray.c \
 	%D%/fs_ops.c %D%/fs_ops.h %D%/fs_ops_i.h \
 	%D%/fs_ops_attr.c \
 	%D%/fs_ops_dir.c \

@@ -32,5 +32,6 @@ include %D%/unit/sandbox.mk
 include %D%/netgate/module.mk
 include %D%/e2e/module.mk
 include %D%/attack/module.mk
+include %D%/torture/module.mk
 include %D%/bench/module.mk
 include %D%/fuzz/module.mk

@@ -2,11 +2,12 @@
  * fs_mount - run a command on a governed mount alone: fsgate without the other gates
  *
  *   fs_mount [--user] --policy FILE --state DIR [--map SANDBOX=HOST]... [--override SANDBOX=HOST]...
- *            [--approve allow|deny|none] -- COMMAND...
+ *            [--approve allow|deny|none] [--initial] [--caps] -- COMMAND...
  *
  * Plays the supervisor (common/gate.h) and a much reduced sandbox: user and mount namespaces, the
- * governed roots bound to their places (which must exist), no capabilities. The HOST side stays
- * visible, so a test can look at both. The first SANDBOX is ${WORKSPACE}. Programs are found in
+ * governed roots bound to their places (which must exist), no capabilities (--caps leaves them, those
+ * of the user namespace; --initial makes no user namespace and leaves root what it has). The HOST
+ * side stays visible, so a test can look at both. The first SANDBOX is ${WORKSPACE}. Programs are found in
  * $AGENTSH_TEST_BUILD. Exit status: COMMAND's; 125: the gate or the set-up failed, see stderr.
  */
 #include <errno.h>
@@ -40,7 +41,7 @@ struct pair {
 };
 
 static struct {
-	bool user;
+	bool user, initial, caps;
 	const char *policy, *state, *approve;
 	struct pair maps[MAX_PAIRS], overrides[MAX_PAIRS];
 	unsigned n_maps, n_overrides;
@@ -82,6 +83,10 @@ static void parse(int argc, char **argv)
 	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (strcmp(argv[i], "--user") == 0)
 			opt.user = true;
+		else if (strcmp(argv[i], "--initial") == 0)
+			opt.initial = opt.caps = true;
+		else if (strcmp(argv[i], "--caps") == 0)
+			opt.caps = true;
 		else if (i + 1 == argc)
 			break;
 		else if (strcmp(argv[i], "--policy") == 0)
@@ -161,27 +166,16 @@ static void sandbox(int sock)
 		exit(125);
 	bind_roots(receive_mount(sock));
 	close(sock);
-	drop_caps();
+	if (!opt.caps)
+		drop_caps();
 	execvp(opt.argv[0], opt.argv);
 	die(opt.argv[0]);
 }
 
-static pid_t start_sandbox(int *sock)
+static void map_ids(pid_t pid)
 {
-	char path[64], map[64], ready;
-	int pair[2];
-	pid_t pid;
+	char path[64], map[64];
 
-	if (ipc_pair(pair) < 0)
-		die("socketpair");
-	pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, 0);
-	if (pid < 0)
-		die("clone");
-	if (pid == 0) {
-		close(pair[0]);
-		sandbox(pair[1]);
-	}
-	close(pair[1]);
 	snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
 	if (opt.user)
 		write_file(path, "deny");
@@ -195,6 +189,27 @@ static pid_t start_sandbox(int *sock)
 	if (opt.user)
 		snprintf(map, sizeof(map), "%u %u 1", getgid(), getgid());
 	write_file(path, map);
+}
+
+static pid_t start_sandbox(int *sock)
+{
+	char ready;
+	int pair[2];
+	pid_t pid;
+
+	if (ipc_pair(pair) < 0)
+		die("socketpair");
+	pid = (pid_t)syscall(SYS_clone, (opt.initial ? 0 : CLONE_NEWUSER) | CLONE_NEWNS | SIGCHLD, NULL,
+			     NULL, NULL, 0);
+	if (pid < 0)
+		die("clone");
+	if (pid == 0) {
+		close(pair[0]);
+		sandbox(pair[1]);
+	}
+	close(pair[1]);
+	if (!opt.initial)
+		map_ids(pid);
 	if (write(pair[0], "g", 1) != 1 || read(pair[0], &ready, 1) != 1)
 		die("sandbox");
 	*sock = pair[0];

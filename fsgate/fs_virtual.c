@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static const struct {
 } files[] = {{NODE_DENIALS, "denials"}, {NODE_POLICY, "policy"}};
 
 struct text {
+	atomic_int refs; /* the open file's, and one for each read: the reply may outlast the close */
 	size_t len;
 	char *bytes;
 };
@@ -202,6 +204,14 @@ static void v_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 /* ---- reading ---- */
 
+static void text_put(struct text *t)
+{
+	if (atomic_fetch_sub(&t->refs, 1) > 1)
+		return;
+	free(t->bytes);
+	free(t);
+}
+
 static void v_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -224,29 +234,30 @@ static void v_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	atomic_init(&t->refs, 1);
 	fi->fh = (uintptr_t)t;
 	fi->direct_io = 1;
 	fi->noflush = 1;
-	if (fuse_reply_open(req, fi) == -ENOENT) {
-		free(t->bytes);
-		free(t);
-	}
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		text_put(t);
 }
 
 static void v_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		   struct fuse_file_info *fi)
 {
-	const struct text *t = (const void *)(uintptr_t)fi->fh;
+	struct text *t = (void *)(uintptr_t)fi->fh;
 	size_t at = (size_t)off;
 
 	if (!is_ours(ino)) {
 		fs_ops.read(req, ino, size, off, fi);
 		return;
 	}
+	atomic_fetch_add(&t->refs, 1);
 	if (at >= t->len)
 		fuse_reply_buf(req, NULL, 0);
 	else
 		fuse_reply_buf(req, t->bytes + at, size < t->len - at ? size : t->len - at);
+	text_put(t);
 }
 
 static void v_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -257,8 +268,7 @@ static void v_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fs_ops.release(req, ino, fi);
 		return;
 	}
-	free(t->bytes);
-	free(t);
+	text_put(t);
 	fuse_reply_err(req, 0);
 }
 

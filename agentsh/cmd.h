@@ -30,5 +30,6 @@ int cmd_detect(int argc, char **argv);
 int cmd_session(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
+int cmd_trash(int argc, char **argv);
 
 #endif

@@ -19,4 +19,5 @@ void gate_config_fs(struct ipc_msg *m, const struct dirs *dirs)
 	gate_put_kv(m, "hide.0", dirs->state);
 	gate_put_kv(m, "hide.1", dirs->runtime);
 	gate_put_kv(m, "hide.2", dirs->config);
+	gate_put_kvf(m, "trash.dir", "%s/trash", dirs->state);
 }

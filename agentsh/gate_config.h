@@ -12,7 +12,7 @@
 /** What every gate gets: session, root, uid, gid, workspace, run_dir. */
 void gate_config_common(struct ipc_msg *m, const struct session *session, const struct vars *vars);
 
-/** fsgate's, but its trees: what it never shows. */
+/** fsgate's, but its trees: what it never shows, where deleted files go. */
 void gate_config_fs(struct ipc_msg *m, const struct dirs *dirs);
 
 #endif

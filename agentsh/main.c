@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{"mount", cmd_mount, "govern one directory, without a sandbox"},
 	{"umount", cmd_umount, "end such a mount"},
 	{"session", cmd_session, "list and show sessions"},
+	{"trash", cmd_trash, "list, restore and purge files that were deleted and kept"},
 	{"detect", cmd_detect, "tell which mechanisms this host has"},
 };
 

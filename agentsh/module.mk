@@ -43,6 +43,9 @@ bin_PROGRAMS += %D%/agentsh
 	%D%/supervisor_start.c \
 	%D%/umount.c \
 	%D%/unmount_setup.c %D%/unmount_setup.h \
+	%D%/trash.c %D%/trash.h \
+	%D%/trash_cmd.c \
+	%D%/trash_restore.c \
 	%D%/vars.c %D%/vars.h \
 	%D%/wrap.c
 %C%_agentsh_LDADD = %D%/libsandbox.a $(COMMON_LIBS) $(JANSSON_LIBS)

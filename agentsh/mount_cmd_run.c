@@ -24,6 +24,7 @@
 #include "agentsh/mount_cmd_i.h"
 #include "agentsh/mount_stale.h"
 #include "agentsh/mount_table.h"
+#include "agentsh/trash.h"
 #include "agentsh/unmount_setup.h"
 #include "common/audit.h"
 #include "common/auto.h"
@@ -263,6 +264,8 @@ static int start(struct run *r, struct err *e)
 	if (code == 0)
 		code = mount_stale_note(j->dirs, j->session->name, j->vars->seen_as, e);
 	if (code == 0)
+		code = trash_begin(j->dirs, j->policy, e);
+	if (code == 0)
 		code = start_gate(r, e);
 	return code < 0 ? code : watch(r, e);
 }
@@ -321,6 +324,7 @@ static void stop(struct run *r)
 	audit_session_free(r->audit);
 	gate_link_deinit(&r->gate);
 	loop_free(r->loop);
+	trash_tidy(r->job->dirs, r->job->policy);
 	if (gone)
 		mount_stale_forget(r->job->dirs, r->job->session->name);
 }

@@ -13,6 +13,7 @@
 #include "agentsh/cmd.h"
 #include "agentsh/prompt.h"
 #include "agentsh/supervisor_i.h"
+#include "agentsh/trash.h"
 #include "common/auto.h"
 #include "common/log.h"
 #include "common/path.h"
@@ -351,6 +352,7 @@ static void stop(struct supervisor *s, int patience_ms)
 		gate_link_deinit(&s->gates[i]);
 	if (s->own_ring >= 0)
 		close(s->own_ring);
+	trash_tidy(s->args->dirs, s->args->policy);
 	sandbox_deinit(&s->sandbox);
 	plan_free(s->plan);
 	loop_free(s->loop);

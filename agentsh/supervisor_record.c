@@ -93,4 +93,7 @@ void supervisor_summary(struct supervisor *s)
 		(unsigned long long)counts[VERDICT_DENY],
 		s->broker ? broker_answered(s->broker) : 0, (unsigned long long)steered,
 		s->args->session->name);
+	if (counts[VERDICT_SOFT_DELETE])
+		fprintf(stderr, "agentsh: what was deleted is kept: agentsh trash list --session %s\n",
+			s->args->session->name);
 }

@@ -15,6 +15,7 @@
 
 #include "agentsh/gate_config.h"
 #include "agentsh/supervisor_i.h"
+#include "agentsh/trash.h"
 #include "common/auto.h"
 
 #define RESOLVER4 "10.200.0.1"
@@ -104,6 +105,9 @@ int supervisor_configure(struct supervisor *s, struct err *e)
 {
 	autofree struct ipc_msg *m = malloc(sizeof(*m));
 	int r = m ? audit_session_ready(s->audit, e) : err_set(e, ENOMEM, "message");
+
+	if (r == 0)
+		r = trash_begin(s->args->dirs, s->args->policy, e);
 
 	if (r == 0)
 		r = open_producer(s, e);

@@ -15,6 +15,7 @@ noinst_LIBRARIES += %D%/libcommon.a
 	%D%/redact.c %D%/redact.h \
 	%D%/str.c %D%/str.h \
 	%D%/sys.c %D%/sys.h \
+	%D%/trash.h %D%/trash_file.c %D%/trash_meta.c \
 	%D%/verdict.c %D%/verdict.h
 %C%_libcommon_a_CPPFLAGS = $(AM_CPPFLAGS) -DAGENTSH_SRCDIR='"$(abs_top_srcdir)"'
 COMMON_LIBS = %D%/libcommon.a $(OPENSSL_LIBS) $(PCRE2_LIBS) $(YAML_LIBS) -lpthread

@@ -297,6 +297,14 @@ struct policy_audit {
 };
 void policy_get_audit(struct policy_audit *out, const struct policy *p);
 
+/** How much of what was soft-deleted is kept, and how long. */
+struct policy_trash {
+	uint64_t ttl_ms;    /**< default 7 days; 0: for ever */
+	uint64_t max_bytes; /**< 0: no limit */
+	uint32_t max_count; /**< items; 0: no limit */
+};
+void policy_get_trash(struct policy_trash *out, const struct policy *p);
+
 /* ---- loading ---- */
 
 /** Values of ${NAME}; every pointer borrowed; NULL: not defined. */

@@ -177,7 +177,8 @@ void policy_check_file_rule(struct policy_loader *l, const struct policy_doc *do
 	if (decides(rule, "soft_delete") &&
 	    !(mask & (1u << FILE_DELETE | 1u << FILE_RMDIR | 1u << FILE_RENAME)))
 		policy_error(l, doc, rule,
-			     "decision \"soft_delete\" needs delete or rmdir among the operations");
+			     "decision \"soft_delete\" needs delete, rmdir or rename among the "
+			     "operations");
 }
 
 void policy_check_command_rule(struct policy_loader *l, const struct policy_doc *doc,

@@ -322,6 +322,16 @@ static void build_audit(struct image_header *h, const struct policy_node *root)
 		h->audit.durability[i] = get_word(durability, classes[i], words);
 }
 
+static void build_trash(struct image_header *h, const struct policy_node *root)
+{
+	const struct policy_node *trash = policy_get(root, "trash");
+	const uint64_t week_ms = 7ull * 24 * 3600 * 1000;
+
+	h->trash.ttl_ms = policy_get(trash, "ttl") ? get_duration(trash, "ttl") : week_ms;
+	h->trash.max_bytes = get_count(trash, "max_mb") << 20;
+	h->trash.max_count = get_u32(trash, "max_count");
+}
+
 /* Every section as JSON, for gates and commands that read more of it than the image has. */
 static void build_sections(struct builder *b, struct image_header *h,
 			   const struct policy_node *root)
@@ -367,6 +377,7 @@ int policy_compile(uint8_t **out, size_t *size, struct policy_loader *l,
 		build_rules(&b, &h, root);
 		build_settings(&b, &h, root);
 		build_audit(&h, root);
+		build_trash(&h, root);
 		build_sections(&b, &h, root);
 		r = policy_build_finish(out, size, &b, &h);
 	}

@@ -179,7 +179,7 @@ enum policy_expansion policy_vars_expand(struct policy_loader *l, const struct p
 /* ---- the image ---- */
 
 #define IMAGE_MAGIC   "AGSHPOL"
-#define IMAGE_VERSION 1u
+#define IMAGE_VERSION 2u
 #define IMAGE_MAX     (64u << 20)
 
 /*
@@ -259,6 +259,11 @@ struct image_audit {
 	uint32_t retention_days;
 };
 
+struct image_trash {
+	uint64_t ttl_ms, max_bytes;
+	uint32_t max_count, pad;
+};
+
 enum { DEFAULT_FILE_READ, DEFAULT_FILE_WRITE, DEFAULT_COMMAND, DEFAULT_NETWORK, DEFAULT_UNIX,
        DEFAULT_SIGNAL, DEFAULTS };
 
@@ -278,6 +283,7 @@ struct image_header {
 	struct image_span strings;	       /* bytes; first and last are NUL */
 	struct image_limits limits;
 	struct image_audit audit;
+	struct image_trash trash;
 };
 
 struct policy {

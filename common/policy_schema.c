@@ -208,6 +208,11 @@ MAP(audit, "audit", NULL,
     KEY("include_file_content", boolean), KEY("retention_days", count),
     KEY("durability", durability));
 
+static const struct value_schema megabytes = {VALUE_INT, .min = 0, .max = 1000000000};
+static const struct value_schema few = {VALUE_INT, .min = 0, .max = 1000000000};
+MAP(trash, "trash", NULL,
+    KEY("ttl", duration), KEY("max_mb", megabytes), KEY("max_count", few));
+
 MAP(defaults, "defaults", NULL,
     KEY("file_read", plain_verdict), KEY("file_write", plain_verdict),
     KEY("command", plain_verdict), KEY("network", plain_verdict),
@@ -336,6 +341,7 @@ static const struct key_schema root_keys[] = {
 	KEY("env_policy", env_policy),
 	KEY("env_inject", environment),
 	KEY("audit", audit),
+	KEY("trash", trash),
 	KEY("dlp", dlp),
 	KEY("mcp_rules", mcp_rules),
 	KEY("process_identities", process_identities),

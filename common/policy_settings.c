@@ -43,6 +43,17 @@ void policy_get_audit(struct policy_audit *out, const struct policy *p)
 	};
 }
 
+void policy_get_trash(struct policy_trash *out, const struct policy *p)
+{
+	const struct image_trash *t = &policy_header(p)->trash;
+
+	*out = (struct policy_trash){
+		.ttl_ms = t->ttl_ms,
+		.max_bytes = t->max_bytes,
+		.max_count = t->max_count,
+	};
+}
+
 const char *policy_section(const struct policy *p, const char *name)
 {
 	struct image_span all = policy_header(p)->sections;

@@ -15,6 +15,7 @@ void fs_call_init(struct fs_call *c, fuse_req_t req, const struct fs_kind *kind,
 	memset(&c->answer, 0, sizeof(c->answer));
 	memset(&c->approval, 0, sizeof(c->approval));
 	c->recorded = false;
+	c->kept.token[0] = c->kept.sha256[0] = '\0';
 	c->who.pid = 0;
 	c->fs = fuse_req_userdata(req);
 	c->req = req;
@@ -82,7 +83,7 @@ int fs_call_record(struct fs_call *c, int error)
 	if (!fs_record_wanted(c))
 		return 0;
 	c->recorded = true;
-	return fs_record_call(c, "allow", error) < 0 ? -EIO : 0;
+	return fs_record_call(c, c->kept.token[0] ? "soft_delete" : "allow", error) < 0 ? -EIO : 0;
 }
 
 static void act(struct fs_call *c)
@@ -112,6 +113,7 @@ static void run(struct fs_call *c)
 	switch (c->answer.effect) {
 	case FS_ALLOW:
 	case FS_RECORD:
+	case FS_KEEP:
 		act(c);
 		return;
 	case FS_HOLD:

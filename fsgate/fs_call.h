@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/trash.h"
 #include "fsgate/fs.h"
 #include "fsgate/fs_decide.h"
 #include "fsgate/fs_who.h"
@@ -47,6 +48,13 @@ struct fs_approval {
 	char *path, *to; /**< what was approved; owned */
 };
 
+/** What goes away and is kept (fs_trash.h). */
+struct fs_kept {
+	char token[TRASH_TOKEN_LEN + 1]; /**< "": nothing */
+	char sha256[65];		 /**< hex; "": not known */
+	enum trash_why why;
+};
+
 struct fs_call {
 	struct fs *fs;
 	fuse_req_t req;
@@ -70,6 +78,7 @@ struct fs_call {
 	struct fs_answer answer;
 	const char *op;		 /**< kind's, or a more exact one from judge */
 	bool recorded;
+	struct fs_kept kept;
 	struct fs_who_is who; /**< pid 0 until fs_call_who() */
 	struct fs_approval approval;
 };

@@ -7,6 +7,7 @@
  *   workspace                         sandbox path of the directory that has .agentsh/
  *   uid, gid                          the caller's
  *   at, read_only                     a mount alone, without a sandbox: root.0 is shown at this place
+ *   trash.dir                         host directory of soft-deleted files (fs_trash.h)
  */
 #ifndef FSGATE_FS_CONF_H
 #define FSGATE_FS_CONF_H

@@ -25,8 +25,7 @@ static enum fs_effect effect_of(enum verdict v, const char **missing)
 		*missing = "redirect";
 		return FS_DENY;
 	case VERDICT_SOFT_DELETE:
-		*missing = "soft_delete";
-		return FS_DENY;
+		return FS_KEEP;
 	case VERDICT_ABSORB:
 	case VERDICT_DENY:
 		return FS_DENY;
@@ -41,14 +40,16 @@ static unsigned strictness(enum fs_effect e)
 		return 0;
 	case FS_RECORD:
 		return 1;
-	case FS_HOLD:
+	case FS_KEEP:
 		return 2;
-	case FS_DENY:
+	case FS_HOLD:
 		return 3;
-	case FS_HIDE:
+	case FS_DENY:
 		return 4;
+	case FS_HIDE:
+		return 5;
 	}
-	return 3;
+	return 4;
 }
 
 static void answer(struct fs_answer *a, const struct policy *p, enum file_op op, const char *path)
@@ -83,7 +84,7 @@ void fs_decide(struct fs_answer *a, const struct policy *p, const struct fs_ques
 
 static bool permits(const struct fs_answer *a)
 {
-	return a->effect == FS_ALLOW || a->effect == FS_RECORD;
+	return a->effect == FS_ALLOW || a->effect == FS_RECORD || a->effect == FS_KEEP;
 }
 
 /* What a file could not be used for by its old name, it must not become by the new one. */

@@ -2,9 +2,9 @@
  * fs_decide.h - what the policy says about one request that may ask for several things
  *
  * Pure:    no I/O, no allocation; every answer comes from policy_decide()
- * Combine: the strictest answer decides: hide, deny, approve, audit, allow
- * Later:   redirect and soft_delete have their own effect here when fsgate can do them; until then
- *          they deny, and the answer names the mechanism that is missing
+ * Combine: the strictest answer decides: hide, deny, approve, soft_delete, audit, allow
+ * Later:   redirect has its own effect here when fsgate can do it; until then it denies, and the
+ *          answer names the mechanism that is missing
  */
 #ifndef FSGATE_FS_DECIDE_H
 #define FSGATE_FS_DECIDE_H
@@ -18,6 +18,7 @@ enum fs_effect {
 	FS_DENY = 0, /**< EACCES */
 	FS_ALLOW,
 	FS_RECORD, /**< allow, and record whatever the settings say */
+	FS_KEEP,   /**< the same, and what goes away is kept (fs_trash.h) */
 	FS_HOLD,   /**< ask a person */
 	FS_HIDE,   /**< ENOENT */
 };

@@ -12,6 +12,7 @@
 #include "fsgate/fs_entry.h"
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_trash.h"
 #include "fsgate/fs_walk.h"
 
 /* ---- looking ---- */
@@ -182,7 +183,8 @@ static int judge_setattr(struct fs_call *c)
 		c->answer.d.verdict = VERDICT_ALLOW;
 		c->answer.d.rule = c->has_fi ? fs_file_of(&c->fi)->rule : "";
 	}
-	return refuse_by_state(c);
+	r = refuse_by_state(c);
+	return r == 0 && c->flags & FUSE_SET_ATTR_SIZE ? fs_trash_plan_cut(c, c->attr.st_size) : r;
 }
 
 static int set_mode(struct fs_call *c, int fd)
@@ -228,8 +230,10 @@ static int act_setattr(struct fs_call *c)
 {
 	struct fs_pin pin;
 	struct stat st;
-	int r = fs_node_pin(c->fs->tree, c->node, &pin);
+	int r = fs_trash_cut(c);
 
+	if (r == 0)
+		r = fs_node_pin(c->fs->tree, c->node, &pin);
 	if (r < 0)
 		return r;
 	if (c->flags & (SET_OWNER | SET_CTIME))

@@ -9,6 +9,7 @@
 #include "fsgate/fs_cred_setup.h"
 #include "fsgate/fs_entry.h"
 #include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_trash.h"
 
 /* ---- new names ---- */
 
@@ -225,11 +226,32 @@ void fs_ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *
 
 /* ---- names that go ---- */
 
+static void doomed(struct fs_call *c, const struct fs_pin *dir, struct fs_doomed *d)
+{
+	*d = (struct fs_doomed){
+		.dirfd = dir->fd, .name = c->name, .path = c->path, .why = TRASH_DELETE};
+}
+
+static int plan_keeping(struct fs_call *c)
+{
+	struct fs_doomed d;
+	struct fs_pin dir;
+	int r = fs_node_pin(c->fs->tree, c->node, &dir);
+
+	if (r < 0)
+		return r;
+	doomed(c, &dir, &d);
+	fs_trash_plan(c, &d);
+	fs_node_unpin(c->fs->tree, &dir);
+	return 0;
+}
+
 static int judge_gone(struct fs_call *c, enum file_op op)
 {
 	struct fs_tree *t = c->fs->tree;
 	struct fs_node *n;
 	bool fixed;
+	int r;
 
 	if (c->node == fs_tree_top(t))
 		return -EACCES;
@@ -238,7 +260,20 @@ static int judge_gone(struct fs_call *c, enum file_op op)
 	n = fs_node_find(t, c->node, c->name);
 	fixed = n && fs_node_is_override(n);
 	fs_node_put(t, n);
-	return fixed ? -EROFS : fs_call_judge(c, op, c->name);
+	r = fixed ? -EROFS : fs_call_judge(c, op, c->name);
+	return r == 0 && c->answer.effect == FS_KEEP ? plan_keeping(c) : r;
+}
+
+/* @param alone  written: nobody can reach the file any more */
+static int unlink_backing(struct fs_call *c, const struct fs_pin *dir, int flags, bool *alone)
+{
+	struct fs_doomed d;
+
+	*alone = false;
+	if (!c->kept.token[0])
+		return unlinkat(dir->fd, c->name, flags) < 0 ? -errno : 0;
+	doomed(c, dir, &d);
+	return fs_trash_unlink(c, &d, flags, alone);
 }
 
 static int remove_name(struct fs_call *c, int flags)
@@ -247,6 +282,7 @@ static int remove_name(struct fs_call *c, int flags)
 	struct fs_node *n = fs_node_find(t, c->node, c->name);
 	struct fs_pin dir;
 	int fd = -1, r = fs_node_pin(t, c->node, &dir);
+	bool alone;
 
 	if (r < 0) {
 		fs_node_put(t, n);
@@ -255,8 +291,10 @@ static int remove_name(struct fs_call *c, int flags)
 	/* who has the file open or stands in the directory goes on using it without a name */
 	if (n)
 		fd = fs_at_open(dir.fd, c->name, O_PATH, 0);
-	r = unlinkat(dir.fd, c->name, flags) < 0 ? -errno : 0;
+	r = unlink_backing(c, &dir, flags, &alone);
 	fs_node_unpin(t, &dir);
+	if (alone && fd >= 0) /* it is in the store now: no way to it may be left */
+		close(steal_fd(&fd));
 	if (r == 0 && n)
 		fs_node_detach(t, n, fd);
 	else if (fd >= 0)

@@ -17,6 +17,7 @@
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_record.h"
+#include "fsgate/fs_trash.h"
 #include "fsgate/fs_walk.h"
 #include "fsgate/fs_why.h"
 
@@ -45,7 +46,7 @@ static int judge_open(struct fs_call *c)
 	if (access != O_RDONLY || c->fi.flags & O_TRUNC)
 		q[n++] = (struct fs_question){.op = FILE_WRITE, .path = c->path};
 	fs_decide(&c->answer, c->fs->gate.policy, q, n);
-	return 0;
+	return c->fi.flags & O_TRUNC ? fs_trash_plan_cut(c, 0) : 0;
 }
 
 /* The descriptor of exactly this node's file. */
@@ -145,8 +146,12 @@ static int act_open(struct fs_call *c)
 	if (fd < 0)
 		return fd;
 	if (r == 0 && c->fi.flags & O_TRUNC)
+		r = fs_trash_cut(c);
+	if (r == 0 && c->fi.flags & O_TRUNC)
 		r = truncate_open(fd, c->fi.flags);
 	if (r < 0) {
+		if (c->recorded)
+			fs_record_call(c, "", -r);
 		close(fd);
 		return r;
 	}

@@ -14,6 +14,7 @@
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_call.h"
 #include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_trash.h"
 #include "fsgate/fs_walk.h"
 
 /* Both directories, pinned. */
@@ -84,6 +85,53 @@ static bool is_open_question(const struct fs_call *c)
 	return c->answer.effect != FS_DENY && c->answer.effect != FS_HIDE;
 }
 
+/* What would go: the file of the new name; or the old name leaves what a rule keeps. */
+static void doomed(struct fs_call *c, const struct ends *e, enum trash_why why, struct fs_doomed *d)
+{
+	bool replaced = why == TRASH_REPLACE;
+
+	*d = (struct fs_doomed){
+		.dirfd = replaced ? e->to.fd : e->from.fd,
+		.name = replaced ? c->name2 : c->name,
+		.path = replaced ? c->to : c->path,
+		.why = why,
+	};
+}
+
+/* mv(1) copies and deletes when it gets EXDEV: then each file is kept. */
+static void refuse_leaving(struct fs_call *c, const char *path)
+{
+	struct fs_answer no;
+
+	fs_decide_refuse(&no, FILE_RENAME, path, "fsgate-keep",
+			 "what is deleted here is kept: copy it, and delete the original");
+	no.error = EXDEV;
+	fs_decide_merge(&c->answer, &no);
+}
+
+static void plan_keeping(struct fs_call *c, const struct ends *e, const struct fs_move *m,
+			 mode_t type)
+{
+	const struct fs *fs = c->fs;
+	struct fs_doomed d;
+
+	if (c->flags & RENAME_EXCHANGE) {
+		if (fs_trash_leaves(fs, m->from, m->to))
+			refuse_leaving(c, c->path);
+		else if (fs_trash_leaves(fs, m->to, m->from))
+			refuse_leaving(c, c->to);
+		return;
+	}
+	if (m->replaces &&
+	    fs_trash_holds(fs, m->replaces_dir ? FILE_RMDIR : FILE_DELETE, m->to))
+		doomed(c, e, TRASH_REPLACE, &d);
+	else if (!S_ISDIR(type) && fs_trash_leaves(fs, m->from, m->to))
+		doomed(c, e, TRASH_RENAME, &d);
+	else
+		return;
+	fs_trash_plan(c, &d);
+}
+
 static int judge_ends(struct fs_call *c, struct ends *e)
 {
 	const struct policy *p = c->fs->gate.policy;
@@ -114,6 +162,7 @@ static int judge_ends(struct fs_call *c, struct ends *e)
 		fs_decide_merge(&c->answer, &a);
 	}
 	r = 0;
+	plan_keeping(c, e, &there, st.st_mode);
 	if (S_ISDIR(st.st_mode) && is_open_question(c))
 		r = judge_below(c, e->from.fd, c->name, c->path, c->to);
 	if (r == 0 && exchange && S_ISDIR(target.st_mode) && is_open_question(c))
@@ -151,10 +200,27 @@ static int rename_backing(struct fs_call *c, struct ends *e)
 	return errno == EEXIST && !c->flags ? -ESTALE : -errno;
 }
 
+/* @param alone  written: nobody can reach the replaced file any more */
+static int rename_keeping(struct fs_call *c, struct ends *e, bool *alone)
+{
+	struct fs_doomed d;
+	int r;
+
+	*alone = false;
+	if (!c->kept.token[0])
+		return rename_backing(c, e);
+	doomed(c, e, c->kept.why, &d);
+	if (c->kept.why == TRASH_REPLACE)
+		return fs_trash_replace(c, e->from.fd, c->name, &d, alone);
+	r = fs_trash_copy(c, &d);
+	return r < 0 ? r : rename_backing(c, e);
+}
+
 static int act_rename(struct fs_call *c)
 {
 	struct fs_tree *t = c->fs->tree;
 	struct ends e;
+	bool alone;
 	int fd = -1, r = open_ends(c, &e);
 
 	if (r < 0)
@@ -166,8 +232,10 @@ static int act_rename(struct fs_call *c)
 			fd = fs_at_open(e.to.fd, c->name2, O_PATH, 0);
 		fs_node_put(t, n);
 	}
-	r = rename_backing(c, &e);
+	r = rename_keeping(c, &e, &alone);
 	close_ends(c, &e);
+	if (alone && fd >= 0) /* it is in the store now: no way to it may be left */
+		close(steal_fd(&fd));
 	if (r == 0 && c->flags & RENAME_EXCHANGE) {
 		fs_node_swapped(t, c->node, c->name, c->node2, c->name2);
 	} else if (r == 0) {

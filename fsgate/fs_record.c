@@ -77,11 +77,12 @@ bool fs_record_wanted(struct fs_call *c)
 
 	switch (a->effect) {
 	case FS_HOLD: /* answered by now */
+	case FS_KEEP:
 		return true;
 	case FS_RECORD:
 		return !c->kind->repetitive || !is_repeated(c);
 	case FS_ALLOW:
-		return conf->log_allowed && !none && !c->kind->quiet;
+		return c->kept.token[0] || (conf->log_allowed && !none && !c->kind->quiet);
 	case FS_HIDE:
 	case FS_DENY:
 		if (!conf->log_denied || none)
@@ -122,7 +123,7 @@ static void flags_text(int flags, char *buf, size_t size)
 			str_add(&s, names[i].name);
 }
 
-#define FIELDS_MAX 10
+#define FIELDS_MAX 12
 
 static size_t fill_fields(const struct fs_call *c, struct audit_field *f, char *flags,
 			  size_t flags_size, int error)
@@ -141,6 +142,10 @@ static size_t fill_fields(const struct fs_call *c, struct audit_field *f, char *
 	if (c->answer.path && strcmp(c->answer.path, c->path) != 0 &&
 	    strcmp(c->answer.path, c->to) != 0)
 		f[n++] = AUDIT_F_STR("because", c->answer.path);
+	if (c->kept.token[0])
+		f[n++] = AUDIT_F_STR("token", c->kept.token);
+	if (c->kept.sha256[0])
+		f[n++] = AUDIT_F_STR("sha256", c->kept.sha256);
 	if (c->answer.missing)
 		f[n++] = AUDIT_F_STR("unavailable", c->answer.missing);
 	if (c->approval.approver[0]) {
@@ -151,6 +156,19 @@ static size_t fill_fields(const struct fs_call *c, struct audit_field *f, char *
 	return n;
 }
 
+static void message_of(const struct fs_call *c, const char *decision, char *buf, size_t size)
+{
+	bool denied = strcmp(decision, "deny") == 0, kept = strcmp(decision, "soft_delete") == 0;
+
+	buf[0] = '\0';
+	if (denied || kept)
+		fs_record_message(c, buf, size);
+	if (denied && c->answer.missing)
+		snprintf(buf, size, "%s is not available here", c->answer.missing);
+	if (kept && !buf[0])
+		snprintf(buf, size, "kept: agentsh trash restore %s", c->kept.token);
+}
+
 int fs_record_call(struct fs_call *c, const char *decision, int error)
 {
 	struct audit_field fields[FIELDS_MAX];
@@ -159,12 +177,7 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 	struct audit_event ev;
 	bool denied = strcmp(decision, "deny") == 0;
 
-	if (denied)
-		fs_record_message(c, message, sizeof(message));
-	else
-		message[0] = '\0';
-	if (denied && c->answer.missing)
-		snprintf(message, sizeof(message), "%s is not available here", c->answer.missing);
+	message_of(c, decision, message, sizeof(message));
 	ev = (struct audit_event){
 		.op = c->op,
 		.decision = decision,

@@ -9,6 +9,7 @@
 
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_conf.h"
+#include "fsgate/fs_trash.h"
 
 #define MOVE_BUDGET 200000u
 #define LINKS_BUDGET 100000u
@@ -131,8 +132,14 @@ static enum fs_step judge_move(void *arg, const char *path, unsigned char type, 
 		return FS_STEP_END;
 	}
 	fs_decide_move(&one, p, &move);
+	if (type != DT_DIR && fs_trash_leaves(m->c->fs, from, to)) {
+		fs_decide_refuse(&one, FILE_RENAME, from, "fsgate-keep",
+				 "what is deleted in the directory is kept: copy it, and delete "
+				 "the original");
+		one.error = EXDEV; /* mv(1) then does just that */
+	}
 	/* "mv clone other": its .git goes along, and is as protected there */
-	if (one.effect == FS_DENY && fs_decide_same(p, from, to))
+	if (one.effect == FS_DENY && !one.error && fs_decide_same(p, from, to))
 		one.effect = FS_ALLOW;
 	if (one.effect != FS_ALLOW) {
 		snprintf(m->c->because, sizeof(m->c->because), "%s", one.path);

@@ -8,6 +8,7 @@
 #include "fsgate/fs_place_setup.h"
 #include "fsgate/fs_serve.h"
 #include "fsgate/fs_setup.h"
+#include "fsgate/fs_trash.h"
 
 #define GRACE_S 1 /* nothing is served meanwhile: whoever asks gets an error from the kernel */
 
@@ -23,6 +24,8 @@ static int set_up(struct fs *fs, struct fs_mount *m, struct err *e)
 		r = gate_wait_setup(&fs->gate, &args.pidfd, 1, e);
 	if (r >= 0)
 		r = fs_conf_load(fs, e);
+	if (r >= 0)
+		r = fs_trash_open(fs, e);
 	if (r < 0)
 		return r;
 	args.uid = fs->uid;

@@ -21,7 +21,7 @@ _agentsh_files() {
 _agentsh_value() {
 	case $1 in
 	--pack) _agentsh_words "$(_agentsh_packs)" ;;
-	--policy | --pub | --key | --anchor | --file) _agentsh_files -f ;;
+	--policy | --pub | --key | --anchor | --file | --to) _agentsh_files -f ;;
 	--workspace | --home | --dir | --mount-at) _agentsh_files -d ;;
 	--approver) _agentsh_words cli tty none ;;
 	--session) _agentsh_words last "$(_agentsh_sessions)" ;;
@@ -36,7 +36,7 @@ _agentsh() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		_agentsh_words wrap approve audit policy mount umount session detect --help --version
+		_agentsh_words wrap approve audit policy mount umount session trash detect --help --version
 		return
 	fi
 	if [[ ${COMP_WORDS[1]} = wrap ]]; then
@@ -74,6 +74,10 @@ _agentsh() {
 	session,2,*) _agentsh_words list show --help ;;
 	session,3,show) _agentsh_words "$(_agentsh_sessions)" ;;
 	session,*) _agentsh_words --json ;;
+	trash,2,*) _agentsh_words list restore purge --help ;;
+	trash,*,list) _agentsh_words --session --json ;;
+	trash,*,restore) _agentsh_words --session --to --force --json ;;
+	trash,*,purge) _agentsh_words --session --all --expired --max-mb --max-count --dry-run --json ;;
 	detect,*) _agentsh_words --json --help ;;
 	esac
 }

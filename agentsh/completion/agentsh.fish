@@ -11,7 +11,7 @@ end
 complete -c agentsh -f
 for line in 'wrap run a command under a policy' 'approve answer held requests' 'audit show and verify the log' \
         'policy check, explain, test policies' 'mount govern one directory' 'umount end such a mount' \
-        'session list sessions' 'detect which mechanisms are here'
+        'session list sessions' 'trash restore what was deleted' 'detect which mechanisms are here'
     set -l word (string split -m 1 ' ' $line)
     complete -c agentsh -n __fish_use_subcommand -a $word[1] -d $word[2]
 end
@@ -58,4 +58,12 @@ complete -c agentsh -n $mount -l quiet -d 'no closing line'
 complete -c agentsh -n '__fish_seen_subcommand_from umount' -l lazy -d 'also when in use'
 complete -c agentsh -n '__fish_seen_subcommand_from session' -a 'list show (__agentsh_sessions)'
 complete -c agentsh -n '__fish_seen_subcommand_from approve' -a 'list allow deny'
-complete -c agentsh -n '__fish_seen_subcommand_from session detect approve policy' -l json
+set -l trash '__fish_seen_subcommand_from trash'
+complete -c agentsh -n $trash -a 'list restore purge'
+complete -c agentsh -n $trash -F
+complete -c agentsh -n $trash -l session -x -a '(__agentsh_sessions)'
+complete -c agentsh -n $trash -l to -r -F
+for option in force all expired dry-run
+    complete -c agentsh -n $trash -l $option
+end
+complete -c agentsh -n '__fish_seen_subcommand_from session detect approve policy trash' -l json

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -262,6 +263,7 @@ static void send_config(int ctl, const struct policy *p, int ring, int wake)
 	gate_put_kvf(m, "gid", "%u", getgid());
 	if (opt.n_maps)
 		gate_put_kv(m, "workspace", opt.maps[0].inside);
+	gate_put_kvf(m, "trash.dir", "%s/trash", opt.state);
 	for (unsigned i = 0; i < opt.n_maps; i++) {
 		snprintf(key, sizeof(key), "root.%u.path", i);
 		gate_put_kv(m, key, opt.maps[i].inside);
@@ -404,7 +406,7 @@ int main(int argc, char **argv)
 	struct policy_load_args load = {.vars = &vars};
 	AUTO(policy_free) struct policy *p = NULL;
 	AUTO(audit_session_free) struct audit_session *s = NULL;
-	char log[PATH_MAX], run[PATH_MAX], auditd[PATH_MAX];
+	char log[PATH_MAX], run[PATH_MAX], auditd[PATH_MAX], trash[PATH_MAX];
 	int ring, wake, ctl, sock, status;
 	struct err e = ERR_INIT;
 	pid_t gate, init;
@@ -414,6 +416,9 @@ int main(int argc, char **argv)
 	load.file = opt.policy;
 	snprintf(log, sizeof(log), "%s/audit", opt.state);
 	snprintf(run, sizeof(run), "%s/run", opt.state);
+	snprintf(trash, sizeof(trash), "%s/trash", opt.state);
+	if (mkdir(trash, 0700) < 0 && errno != EEXIST)
+		die(trash);
 	built(auditd, sizeof(auditd), "common/agentsh-auditd");
 	if (policy_load(&p, &load, &e) < 0 ||
 	    audit_session_open(&s, log, run, auditd, "fs-test", &e) < 0 ||

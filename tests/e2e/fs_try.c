@@ -362,7 +362,8 @@ static const struct {
 	{"hidden: open below", op_open, "hide/x", NULL, O_RDONLY, ENOENT},
 	{"audited", op_open, "watched", NULL, O_RDONLY, 0},
 	{"unrecorded", op_open, "quiet", NULL, O_RDONLY, 0},
-	{"soft delete without the trash", op_unlink, "soft/x", NULL, 0, EACCES},
+	{"soft delete", op_unlink, "soft/x", NULL, 0, 0},
+	{"soft delete: it is gone", op_stat, "soft/x", NULL, 0, ENOENT},
 	{"redirect without the mechanism", op_open, "redirected/x", NULL, O_WRONLY | O_CREAT,
 	 EACCES},
 

@@ -47,7 +47,7 @@ is 'unknown option: 125' $? 125
 like 'unknown option: names it' "$(cat "$T/err")" '^agentsh: .*no-such-option'
 ctl no-such-subcommand >"$T/out" 2>"$T/err"
 is 'unknown subcommand: 2' $? 2
-for c in '' wrap audit approve policy detect session; do
+for c in '' wrap audit approve policy detect session trash; do
 	# shellcheck disable=SC2086
 	ctl $c --help >"$T/out" 2>&1
 	is "agentsh $c --help: 0" $? 0

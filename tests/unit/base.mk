@@ -1,5 +1,6 @@
 # Unit tests of the common base.
-BASE_TESTS = %D%/test_err %D%/test_ipc %D%/test_loop %D%/test_path %D%/test_redact %D%/test_str
+BASE_TESTS = %D%/test_err %D%/test_ipc %D%/test_loop %D%/test_path %D%/test_redact %D%/test_str \
+	%D%/test_trash
 check_PROGRAMS += $(BASE_TESTS)
 TESTS += $(BASE_TESTS)
 %C%_test_err_SOURCES = %D%/test_err.c
@@ -12,5 +13,7 @@ TESTS += $(BASE_TESTS)
 %C%_test_path_LDADD = $(UNIT_LIBS)
 %C%_test_str_SOURCES = %D%/test_str.c
 %C%_test_str_LDADD = $(UNIT_LIBS)
+%C%_test_trash_SOURCES = %D%/test_trash.c
+%C%_test_trash_LDADD = $(UNIT_LIBS)
 %C%_test_redact_SOURCES = %D%/test_redact.c
 %C%_test_redact_LDADD = $(UNIT_LIBS)

@@ -422,10 +422,11 @@ static void image(void)
 		"env_inject: {A: '${WORKSPACE}/b'}\n"
 		"resource_limits: {max_memory_mb: 2, command_timeout: 1h30m}\n"
 		"audit: {log_allowed: false, durability: {exec: commit}}\n"
-		"dlp: {mode: redact}\n");
+		"dlp: {mode: redact}\ntrash: {ttl: 2h, max_mb: 3}\n");
 	AUTO(policy_free) struct policy *m = NULL;
 	struct policy_limits limits;
 	struct policy_audit audit;
+	struct policy_trash trash;
 	struct err e = ERR_INIT;
 	char byte = 0;
 
@@ -441,6 +442,10 @@ static void image(void)
 	CU_ASSERT_EQUAL(limits.command_timeout_ms, 5400000);
 	policy_get_audit(&audit, m);
 	CU_ASSERT_FALSE(audit.log_allowed);
+	policy_get_trash(&trash, m);
+	CU_ASSERT_EQUAL(trash.ttl_ms, 7200000);
+	CU_ASSERT_EQUAL(trash.max_bytes, 3 << 20);
+	CU_ASSERT_EQUAL(trash.max_count, 0);
 	CU_ASSERT_TRUE(audit.log_denied);
 	CU_ASSERT_EQUAL(audit.exec, DURABLE_COMMIT);
 	CU_ASSERT_STRING_EQUAL(policy_section(m, "dlp"), "{\"mode\":\"redact\"}");

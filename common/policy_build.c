@@ -138,6 +138,7 @@ struct globs {
 	struct builder *b;
 	struct image_glob *items;
 	size_t n, size; /* size in bytes, as for reserve() */
+	struct policy_sums any; /* one component of each, or all */
 };
 
 static size_t unescape(char *out, const char *from, const char *to)
@@ -194,20 +195,42 @@ static void glob_split(const char *pattern, const char **rest, const char **tail
 		*rest = *tail = p;
 }
 
-/* "**" + "/xy...": a component that begins with xy must be there. A short one ends with a slash or 0. */
-static uint32_t needed_bit(const char *rest)
+/*
+ * What the components of a pattern tell of each path that matches: a slash of a pattern is one of
+ * the path, and what follows it begins a component. A class or a backslash ends the search.
+ *
+ * @param one  written: the component that says most (the last whole one: hooks, not .git), or all
+ */
+static struct policy_sums needed(const char *pattern, struct policy_sums *one)
 {
-	unsigned char first, second;
+	struct policy_sums all = {0, 0};
 
-	if (strncmp(rest, "**/", 3) != 0)
-		return 64;
-	first = (unsigned char)rest[3];
-	if (!first || strchr("*?[\\/", first))
-		return 64;
-	second = (unsigned char)rest[4];
-	if (second && strchr("*?[\\", second))
-		return 64;
-	return policy_component_bit(first, second == '/' ? 0 : second);
+	*one = (struct policy_sums){UINT64_MAX, 0};
+	for (const char *p = pattern; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL) {
+		size_t n = strcspn(p, "/"), known = strcspn(p, "*?[\\/");
+		uint64_t bit;
+
+		if (n && known == n) {
+			bit = policy_word_bit(p, n);
+			all.words |= bit;
+			*one = (struct policy_sums){0, bit};
+		}
+		if (n && (known == n || known > 1)) {
+			bit = policy_start_bit((unsigned char)p[0], n > 1 ? (unsigned char)p[1] : 0);
+			all.starts |= bit;
+			if (one->starts == UINT64_MAX)
+				*one = (struct policy_sums){bit, 0};
+		}
+		if (strcspn(p, "[\\") < n)
+			break;
+	}
+	return all;
+}
+
+static void put_bits(uint32_t half[2], uint64_t bits)
+{
+	half[0] = (uint32_t)bits;
+	half[1] = (uint32_t)(bits >> 32);
 }
 
 static int glob_add(void *arg, const char *pattern)
@@ -216,6 +239,7 @@ static int glob_add(void *arg, const char *pattern)
 	const char *rest, *tail;
 	char buf[MATCH_PATTERN_MAX + 1];
 	struct image_glob g;
+	struct policy_sums all, one;
 	size_t n;
 
 	if (!reserve((void **)&gs->items, &gs->size, (gs->n + 1) * sizeof(g)))
@@ -228,7 +252,11 @@ static int glob_add(void *arg, const char *pattern)
 	g.prefix_len = (uint32_t)n;
 	if (*tail == '/' && tail - rest == 2 && rest[0] == '*' && rest[1] == '*')
 		tail++; /* of a whole component ** the slash belongs to it */
-	g.need = needed_bit(rest);
+	all = needed(pattern[0] == '/' ? pattern + 1 : pattern, &one);
+	put_bits(g.starts, all.starts);
+	put_bits(g.words, all.words);
+	gs->any.starts |= one.starts;
+	gs->any.words |= one.words;
 	n = unescape(buf, tail, tail + strlen(tail));
 	g.tail = n ? add_bytes(gs->b, buf, n) : 0;
 	g.tail_len = (uint32_t)n;
@@ -264,9 +292,8 @@ static uint32_t common_prefix(const struct globs *gs)
 void policy_build_globs(struct builder *b, struct image_rule *rule, const struct policy_node *list,
 			bool commands)
 {
-	struct globs gs = {b, NULL, 0, 0};
+	struct globs gs = {.b = b};
 	autofree struct image_glob *owner = NULL;
-	uint64_t need = 0;
 
 	for (size_t i = 0; list && i < list->n && !b->failed; i++) {
 		const struct policy_node *item = list->items[i];
@@ -281,10 +308,8 @@ void policy_build_globs(struct builder *b, struct image_rule *rule, const struct
 		return;
 	rule->prefix = gs.items[0].prefix;
 	rule->prefix_len = common_prefix(&gs);
-	for (size_t i = 0; i < gs.n; i++)
-		need |= gs.items[i].need < 64 ? 1ull << gs.items[i].need : UINT64_MAX;
-	rule->need_low = (uint32_t)need;
-	rule->need_high = (uint32_t)(need >> 32);
+	put_bits(rule->starts, gs.any.starts);
+	put_bits(rule->words, gs.any.words);
 	rule->globs = policy_build_table(b, gs.items, gs.n, sizeof(*gs.items));
 }
 

@@ -12,42 +12,72 @@
 
 /* ---- globs and names ---- */
 
-/* The first known bytes of the prefix have been compared already. */
-static bool glob_match(const struct policy *p, const struct image_glob *g, const char *path,
-		       size_t len, uint32_t known)
+/* memcmp(3) of a few bytes, without the call when they differ early, as they nearly always do. */
+static inline bool is_same(const char *a, const char *b, size_t n)
 {
-	const char *tail = path + len - g->tail_len;
+	uint64_t x, y;
+	uint32_t v, w;
 
-	if (len < (size_t)g->prefix_len + g->tail_len ||
-	    (g->prefix_len > known && memcmp(path + known, policy_str(p, g->prefix) + known,
-					     g->prefix_len - known) != 0))
+	if (n >= sizeof(x)) {
+		memcpy(&x, a, sizeof(x));
+		memcpy(&y, b, sizeof(y));
+		return x == y && (n == sizeof(x) || memcmp(a + sizeof(x), b + sizeof(x),
+							   n - sizeof(x)) == 0);
+	}
+	if (n >= sizeof(v)) {
+		memcpy(&v, a, sizeof(v));
+		memcpy(&w, b, sizeof(w));
+		if (v != w)
+			return false;
+		memcpy(&v, a + n - sizeof(v), sizeof(v));
+		memcpy(&w, b + n - sizeof(w), sizeof(w));
+		return v == w;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
+/* The first known bytes of the prefix have been compared already. */
+static bool glob_match(const struct policy *p, const struct image_glob *g,
+		       const struct policy_text *t, uint32_t known)
+{
+	const char *path = t->path, *tail = path + t->len - g->tail_len;
+
+	if (t->len < (size_t)g->prefix_len + g->tail_len ||
+	    (g->prefix_len > known &&
+	     !is_same(path + known, policy_str(p, g->prefix) + known, g->prefix_len - known)))
 		return false;
 	switch ((enum image_glob_kind)g->kind) {
 	case GLOB_LITERAL:
-		return len == g->prefix_len;
+		return t->len == g->prefix_len;
 	case GLOB_BELOW:
-		return len > g->prefix_len || g->prefix_len <= 1;
+		return t->len > g->prefix_len || g->prefix_len <= 1;
 	case GLOB_BASE:
-		return tail[-1] == '/' && memcmp(tail, policy_str(p, g->tail), g->tail_len) == 0;
+		return tail[-1] == '/' && is_same(tail, policy_str(p, g->tail), g->tail_len);
 	case GLOB_GENERAL:
-		return memcmp(tail, policy_str(p, g->tail), g->tail_len) == 0 &&
+		return is_same(tail, policy_str(p, g->tail), g->tail_len) &&
 		       match_path_plain(policy_str(p, g->rest), path + g->prefix_len);
 	}
 	return false;
 }
 
-bool policy_eval_globs(const struct policy *p, const struct image_rule *rule, const char *path,
-		       size_t len, uint64_t bits)
+bool policy_eval_globs(const struct policy *p, const struct image_rule *rule,
+		       const struct policy_text *t)
 {
 	const struct image_glob *g = policy_at(p, rule->globs);
-	uint64_t need = (uint64_t)rule->need_high << 32 | rule->need_low;
+	const uint64_t starts = ~t->sums.starts, words = ~t->sums.words;
 
-	if (!(bits & need) || len < rule->prefix_len ||
-	    memcmp(path, policy_str(p, rule->prefix), rule->prefix_len) != 0)
+	if (!(t->sums.starts & policy_bits(rule->starts)) &&
+	    !(t->sums.words & policy_bits(rule->words)))
+		return false;
+	if (t->len < rule->prefix_len ||
+	    !is_same(t->path, policy_str(p, rule->prefix), rule->prefix_len))
 		return false;
 	for (uint32_t i = 0; i < rule->globs.n; i++)
-		if ((g[i].need == 64 || bits & 1ull << g[i].need) &&
-		    glob_match(p, &g[i], path, len, rule->prefix_len))
+		if (!(policy_bits(g[i].starts) & starts) && !(policy_bits(g[i].words) & words) &&
+		    glob_match(p, &g[i], t, rule->prefix_len))
 			return true;
 	return false;
 }
@@ -69,7 +99,7 @@ static bool file_matches(struct policy_eval *ev, const struct image_rule *rule)
 		return false;
 	}
 	ev->why = "no path of it matches";
-	return policy_eval_globs(ev->p, rule, ev->r->file.path, ev->len, ev->bits);
+	return policy_eval_globs(ev->p, rule, &ev->path);
 }
 
 static bool unix_matches(struct policy_eval *ev, const struct image_rule *rule)
@@ -79,8 +109,7 @@ static bool unix_matches(struct policy_eval *ev, const struct image_rule *rule)
 		return false;
 	}
 	ev->why = "no path of it matches";
-	return policy_eval_globs(ev->p, rule, ev->r->unix_socket.path, ev->len,
-				 ev->bits);
+	return policy_eval_globs(ev->p, rule, &ev->path);
 }
 
 static bool signal_matches(struct policy_eval *ev, const struct image_rule *rule)
@@ -110,25 +139,32 @@ static bool (*const matchers[POLICY_KINDS])(struct policy_eval *, const struct i
 /* ---- requests that cannot be judged ---- */
 
 /* Absolute, and without the spellings that a rule could not have meant. */
-static bool path_is_canonical(const char *path, size_t *len, uint64_t *bits)
+static bool path_is_canonical(const char *path, struct policy_text *t)
 {
-	const char *p = path;
+	const char *p = path, *name;
 
 	if (!p || *p != '/')
 		return false;
-	for (*bits = 0; *p; p++) {
-		unsigned char second;
+	*t = (struct policy_text){.path = path};
+	while (*p) {
+		size_t n;
 
-		if (*p != '/')
-			continue;
-		second = p[1] && p[2] != '/' ? (unsigned char)p[2] : 0;
-		*bits |= 1ull << policy_component_bit((unsigned char)p[1], second);
-		if (p[1] == '/' || (p[1] == '.' && (p[2] == '\0' || p[2] == '/' ||
-						    (p[2] == '.' && (p[3] == '\0' || p[3] == '/')))))
+		for (name = ++p; *p && *p != '/'; p++)
+			;
+		n = (size_t)(p - name);
+		if (n == 0) {
+			t->len = 1;
+			t->sums.starts = t->sums.words = 1; /* of nothing: never a rule's */
+			return name == path + 1 && !*p;
+		}
+		if (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.')))
 			return false;
+		t->sums.starts |= policy_start_bit((unsigned char)name[0],
+						   n > 1 ? (unsigned char)name[1] : 0);
+		t->sums.words |= policy_word_bit(name, n);
 	}
-	*len = (size_t)(p - path);
-	return *len == 1 || p[-1] != '/';
+	t->len = (size_t)(p - path);
+	return true;
 }
 
 static bool host_is_plain(const char *host)
@@ -146,9 +182,9 @@ static bool request_is_sound(struct policy_eval *ev)
 	switch (r->kind) {
 	case POLICY_FILE:
 		return (unsigned)r->file.op < FILE_OPS &&
-		       path_is_canonical(r->file.path, &ev->len, &ev->bits);
+		       path_is_canonical(r->file.path, &ev->path);
 	case POLICY_COMMAND:
-		return path_is_canonical(r->command.exe, &ev->len, &ev->bits) && r->command.invoked &&
+		return path_is_canonical(r->command.exe, &ev->path) && r->command.invoked &&
 		       (r->command.argc == 0 || r->command.argv);
 	case POLICY_NETWORK:
 		if (r->network.addr.family != 0 && r->network.addr.family != 4 &&
@@ -160,10 +196,9 @@ static bool request_is_sound(struct policy_eval *ev)
 	case POLICY_UNIX:
 		if ((unsigned)r->unix_socket.op >= UNIX_OPS || !r->unix_socket.path)
 			return false;
-		ev->len = strlen(r->unix_socket.path);
-		ev->bits = UINT64_MAX;
+		ev->path = policy_text_of(r->unix_socket.path);
 		return r->unix_socket.path[0] == '@' ||
-		       path_is_canonical(r->unix_socket.path, &ev->len, &ev->bits);
+		       path_is_canonical(r->unix_socket.path, &ev->path);
 	case POLICY_SIGNAL:
 		return r->signal.signo >= 1 && r->signal.signo <= 64;
 	case POLICY_ENV:
@@ -259,12 +294,45 @@ static void refine(struct decision *d, const struct policy_eval *ev, const struc
 		d->verdict = VERDICT_ALLOW;
 }
 
+/* @return the index of the first that matches, or their number */
+static uint32_t first_rule(struct policy_eval *ev, const struct image_rule *rules,
+			   policy_trace_fn *fn, void *arg)
+{
+	const enum policy_kind kind = ev->r->kind;
+	const uint32_t n = policy_header(ev->p)->rules[kind].n;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		bool matched = matchers[kind](ev, &rules[i]);
+
+		if (fn)
+			fn(arg, i, policy_str(ev->p, rules[i].name), matched,
+			   matched ? "matches" : ev->why);
+		if (matched)
+			break;
+	}
+	return i;
+}
+
+/* The same for files when nobody wants to know why: they are asked about most. */
+static uint32_t first_file_rule(const struct policy_eval *ev, const struct image_rule *rules)
+{
+	const uint32_t n = policy_header(ev->p)->rules[POLICY_FILE].n;
+	const uint32_t op = 1u << ev->r->file.op;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		if (rules[i].ops & op && policy_eval_globs(ev->p, &rules[i], &ev->path))
+			break;
+	return i;
+}
+
 void policy_explain(struct decision *d, const struct policy *p, const struct policy_request *r,
 		    policy_trace_fn *fn, void *arg)
 {
 	struct policy_eval ev = {.p = p, .r = r};
 	const struct image_rule *rules;
-	uint32_t n;
+	uint32_t i;
 
 	decision_init(d, VERDICT_DENY, REASON_MALFORMED);
 	if (r->kind == POLICY_ENV) {
@@ -273,16 +341,10 @@ void policy_explain(struct decision *d, const struct policy *p, const struct pol
 	}
 	if (!request_is_sound(&ev))
 		return;
-	n = policy_header(p)->rules[r->kind].n;
 	rules = policy_at(p, policy_header(p)->rules[r->kind]);
-	for (uint32_t i = 0; i < n; i++) {
-		bool matched = matchers[r->kind](&ev, &rules[i]);
-
-		if (fn)
-			fn(arg, i, policy_str(p, rules[i].name), matched,
-			   matched ? "matches" : ev.why);
-		if (!matched)
-			continue;
+	i = r->kind == POLICY_FILE && !fn ? first_file_rule(&ev, rules)
+					  : first_rule(&ev, rules, fn, arg);
+	if (i < policy_header(p)->rules[r->kind].n) {
 		policy_eval_take(d, p, &rules[i], i);
 		d->http_rule = ev.http_rule;
 		refine(d, &ev, &rules[i]);

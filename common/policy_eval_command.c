@@ -52,6 +52,13 @@ static bool trusted_name(const struct policy_eval *ev, const struct image_rule *
 	       any_alias(ev, rule);
 }
 
+static bool any_glob(const struct policy_eval *ev, const struct image_rule *rule, const char *path)
+{
+	const struct policy_text t = policy_text_of(path);
+
+	return policy_eval_globs(ev->p, rule, &t);
+}
+
 static bool any_path(const struct policy_eval *ev, const struct image_rule *rule)
 {
 	const struct policy_request *r = ev->r;
@@ -59,14 +66,11 @@ static bool any_path(const struct policy_eval *ev, const struct image_rule *rule
 
 	if (!rule->globs.n)
 		return false;
-	found = policy_eval_globs(ev->p, rule, r->command.exe, ev->len, ev->bits) ||
-		policy_eval_globs(ev->p, rule, r->command.invoked, strlen(r->command.invoked),
-				  UINT64_MAX);
+	found = policy_eval_globs(ev->p, rule, &ev->path) || any_glob(ev, rule, r->command.invoked);
 	if (rule->verdict == VERDICT_ALLOW)
 		return found;
 	for (size_t i = 0; !found && i < r->command.n_aliases; i++)
-		found = policy_eval_globs(ev->p, rule, r->command.aliases[i],
-					  strlen(r->command.aliases[i]), UINT64_MAX);
+		found = any_glob(ev, rule, r->command.aliases[i]);
 	return found;
 }
 

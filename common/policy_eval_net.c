@@ -69,6 +69,7 @@ static bool method_matches(const struct policy_eval *ev, const struct image_rule
 static bool http_matches(struct policy_eval *ev, const struct image_rule *rule)
 {
 	const char *path = ev->r->network.url_path;
+	struct policy_text t;
 
 	if ((rule->methods.n && !ev->r->network.method) || (rule->globs.n && !path)) {
 		ev->why = "it asks for a method or path, which is not known";
@@ -80,8 +81,10 @@ static bool http_matches(struct policy_eval *ev, const struct image_rule *rule)
 	if (!method_matches(ev, rule))
 		return false;
 	ev->why = "the URL path is none of its paths";
-	return !rule->globs.n ||
-	       policy_eval_globs(ev->p, rule, path, strlen(path), UINT64_MAX);
+	if (!rule->globs.n)
+		return true;
+	t = policy_text_of(path);
+	return policy_eval_globs(ev->p, rule, &t);
 }
 
 bool policy_eval_network(struct policy_eval *ev, const struct image_rule *rule)

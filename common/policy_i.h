@@ -8,6 +8,8 @@
 #ifndef COMMON_POLICY_I_H
 #define COMMON_POLICY_I_H
 
+#include <string.h>
+
 #include "common/arena.h"
 #include "common/policy.h"
 #include "common/regex.h"
@@ -206,16 +208,47 @@ struct image_glob {
 	uint32_t rest;	     /* pattern after the prefix */
 	uint32_t tail;	     /* literal after the last wildcard */
 	uint32_t tail_len;
-	uint32_t need;	     /* policy_component_bit() of a component that must be there, or 64 */
+	uint32_t starts[2], words[2]; /* what a path must have: struct policy_sums, low half first */
 };
 
 /*
- * Components of a path are summed up in a set of 64 bits by their first two bytes; a pattern like
- * "**" + "/.git/x" needs one of them, so most patterns are ruled out by one test.
+ * Components of a path are summed up in two sets of 64 bits; a pattern for .git/hooks anywhere
+ * needs two bits, so most patterns are ruled out by one test.
  */
-static inline uint32_t policy_component_bit(unsigned char first, unsigned char second)
+struct policy_sums {
+	uint64_t starts; /* by the first two bytes (the second is 0 when there is one) */
+	uint64_t words;	 /* by first, second and last byte and the length */
+};
+
+static inline uint64_t policy_start_bit(unsigned char first, unsigned char second)
 {
-	return (first * 37u + second * 11u) & 63;
+	return 1ull << ((first * 37u + second * 11u) & 63);
+}
+
+/** @param n  bytes of the component, at least 1 */
+static inline uint64_t policy_word_bit(const char *component, size_t n)
+{
+	unsigned char first = (unsigned char)component[0], last = (unsigned char)component[n - 1];
+	unsigned char second = n > 1 ? (unsigned char)component[1] : 0;
+
+	return 1ull << ((first * 37u + second * 11u + last * 5u + (unsigned)n * 29u) & 63);
+}
+
+/** A path with what is known of it; both sums are all ones when nothing is. */
+struct policy_text {
+	const char *path;
+	size_t len;
+	struct policy_sums sums;
+};
+
+static inline struct policy_text policy_text_of(const char *path)
+{
+	return (struct policy_text){path, strlen(path), {UINT64_MAX, UINT64_MAX}};
+}
+
+static inline uint64_t policy_bits(const uint32_t half[2])
+{
+	return (uint64_t)half[1] << 32 | half[0];
 }
 
 struct image_cidr {
@@ -234,7 +267,7 @@ struct image_rule {
 	uint32_t min, max; /* command: depth; signal: pids */
 	uint32_t signals_low, signals_high;
 	uint32_t prefix, prefix_len;   /* common to all globs */
-	uint32_t need_low, need_high;  /* a path must have one of these components' bits */
+	uint32_t starts[2], words[2];  /* a path must have one of these, in either */
 	struct image_span globs;       /* image_glob: paths */
 	struct image_span names;       /* strings: bare commands, domains, a comm pattern */
 	struct image_span methods;     /* strings */
@@ -367,19 +400,14 @@ struct policy_eval {
 	const char *why;   /* of the rule at hand: what did not match (a literal) */
 	bool untrusted;	   /* some allow rule was left out because the program's place is writable */
 	bool limit;	   /* a regular expression of the rule at hand exceeded its limit */
-	size_t len;	   /* of the path of the request */
-	uint64_t bits;	   /* policy_component_bit() of its components */
+	struct policy_text path; /* of the request */
 	char addr[48];	   /* text of the address of a network request */
 	const char *http_rule; /* the first rule that only an unknown method or path kept out */
 };
 
-/**
- * Does a path match any glob of the rule? A rule without globs matches nothing.
- *
- * @param bits  of the path's components, or UINT64_MAX
- */
-bool policy_eval_globs(const struct policy *p, const struct image_rule *rule, const char *path,
-		       size_t len, uint64_t bits);
+/** Does a path match any glob of the rule? A rule without globs matches nothing. */
+bool policy_eval_globs(const struct policy *p, const struct image_rule *rule,
+		       const struct policy_text *t);
 /** Does a string match any of the name globs? */
 bool policy_eval_names(const struct policy *p, struct image_span names, const char *name);
 

@@ -56,7 +56,7 @@ static void check_glob(struct checker *c, const struct image_glob *g)
 	check_string(c, g->rest);
 	check_range(c, g->prefix, g->prefix_len);
 	check_range(c, g->tail, g->tail_len);
-	c->bad |= g->kind > GLOB_GENERAL || g->need > 64;
+	c->bad |= g->kind > GLOB_GENERAL;
 }
 
 static void check_rule(struct checker *c, const struct image_rule *r, unsigned kind)

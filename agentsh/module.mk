@@ -2,12 +2,14 @@
 noinst_LIBRARIES += %D%/libsandbox.a
 %C%_libsandbox_a_SOURCES = \
 	%D%/cgroup.c %D%/cgroup.h \
+	%D%/git_dir.c %D%/git_dir.h \
 	%D%/mount.h \
 	%D%/mount_dev_setup.c \
 	%D%/mount_proc_setup.c \
 	%D%/mount_setup.c \
 	%D%/plan.c %D%/plan.h %D%/plan_i.h \
 	%D%/plan_files.c \
+	%D%/plan_mounts.c \
 	%D%/plan_roots.c \
 	%D%/plan_sockets.c \
 	%D%/sandbox.c %D%/sandbox.h %D%/sandbox_i.h \

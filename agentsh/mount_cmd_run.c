@@ -25,6 +25,7 @@
 #include "agentsh/mount_stale.h"
 #include "agentsh/mount_table.h"
 #include "agentsh/trash.h"
+#include "agentsh/trash.h"
 #include "agentsh/unmount_setup.h"
 #include "common/audit.h"
 #include "common/auto.h"
@@ -83,6 +84,8 @@ static void on_message(struct loop_io *io, uint32_t events)
 	}
 	if (m->type == GATE_ASK)
 		broker_ask(run->broker, g, m);
+	else if (m->type == GATE_CANCEL)
+		broker_cancel(run->broker, g, m->id);
 	else if (m->type == GATE_FAILED && ipc_get_u32(m) > 0)
 		log_err("%s: %s", g->name, ipc_get_str(m));
 	ipc_drop(m);
@@ -262,6 +265,8 @@ static int start(struct run *r, struct err *e)
 	signal(SIGPIPE, SIG_IGN);
 	code = open_audit(r, e);
 	if (code == 0)
+		code = trash_begin(j->dirs, j->policy, e);
+	if (code == 0)
 		code = mount_stale_note(j->dirs, j->session->name, j->vars->seen_as, e);
 	if (code == 0)
 		code = trash_begin(j->dirs, j->policy, e);
@@ -323,6 +328,7 @@ static void stop(struct run *r)
 		log_err("audit: %s", e.text);
 	audit_session_free(r->audit);
 	gate_link_deinit(&r->gate);
+	trash_tidy(r->job->dirs, r->job->policy);
 	loop_free(r->loop);
 	trash_tidy(r->job->dirs, r->job->policy);
 	if (gone)

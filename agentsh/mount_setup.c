@@ -217,7 +217,7 @@ static int attach_governed(int root, const struct plan_entry *p, struct err *e)
 	int r;
 
 	snprintf(name, sizeof(name), FUSE_PLACE "/r%u", p->root);
-	mnt = mount_clone(AT_FDCWD, name, FIRST, e);
+	mnt = mount_clone(AT_FDCWD, name, FIRST | (p->read_only ? MOUNT_ATTR_RDONLY : 0), e);
 	if (mnt < 0)
 		return err_wrap(e, "governed tree %s", p->path);
 	r = mount_mkdirs(root, p->path, e);

@@ -99,11 +99,14 @@ static int add_bind(struct plan_build *b, const char *path, struct err *e)
  */
 static enum policy_subtree subtree(const struct plan_build *b, const char *path)
 {
-	const char *except[3] = {NULL};
+	const char *except[PLAN_MOUNTS_MAX + 3] = {NULL};
 	size_t n = 0;
 
 	if (strcmp(path, b->ws_path) != 0)
 		except[n++] = b->ws_path;
+	for (size_t i = 0; i < b->args->n_mounts && i < PLAN_MOUNTS_MAX; i++)
+		if (strcmp(path, b->args->mounts[i].at) != 0)
+			except[n++] = b->args->mounts[i].at;
 	if (b->home && plan_is_private(path) && strcmp(path, b->home) != 0 &&
 	    plan_covering(b->plan, b->home))
 		except[n++] = b->home;
@@ -197,36 +200,6 @@ static int add_symlinks(struct plan_build *b, struct err *e)
 	return r;
 }
 
-/* Where the mount point lies on the host, when the tree around it is one of the host's. */
-static int check_mount_point(const struct plan_build *b, const struct plan_entry *in, struct err *e)
-{
-	const char *rest = b->ws_path + strlen(in->path);
-	char host[PATH_MAX];
-
-	if (path_join(host, sizeof(host), in->host, *rest == '/' ? rest + 1 : ".") < 0)
-		return err_set(e, ENAMETOOLONG, "mount point %s", b->ws_path);
-	if (is_dir(host))
-		return 0;
-	return err_say(e, ENOENT,
-		       "the workspace cannot be shown at %s: that directory does not exist on the "
-		       "host, and the tree above it is the host's; make it, or choose another place",
-		       b->ws_path);
-}
-
-static int add_workspace(struct plan_build *b, struct err *e)
-{
-	const struct plan_entry *in = plan_covering(b->plan, b->ws_path);
-	bool is_hosts = in && in->host && !plan_is_session_tree(b->args, in);
-	int r = 0;
-
-	/* seen under its own name through a governed tree above it: nothing to add */
-	if (is_hosts && in->kind == PLAN_GOVERNED && !b->ws_moved)
-		return 0;
-	if (is_hosts)
-		r = check_mount_point(b, in, e);
-	return r < 0 ? r : plan_add(b->plan, PLAN_GOVERNED, b->ws_path, b->args->workspace, e);
-}
-
 static int compare_paths(const void *a, const void *b)
 {
 	const struct plan_entry *x = a, *y = b;
@@ -250,13 +223,13 @@ static int build(struct plan_build *b, struct err *e)
 	if (r == 0)
 		r = plan_find_sockets(b, e);
 	for (size_t i = 0; r == 0 && i < b->n_roots; i++)
-		if (!path_is_below(b->roots[i], b->ws_path))
+		if (!plan_is_mount(b, b->roots[i]))
 			r = add_tree(b, b->roots[i], e);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(private_trees); i++)
-		if (strcmp(private_trees[i], b->ws_path) != 0)
+		if (!plan_is_mount(b, private_trees[i]))
 			r = add_private(b, private_trees[i], e);
 	if (r == 0)
-		r = add_workspace(b, e);
+		r = plan_add_mounts(b, e);
 	if (r == 0)
 		r = add_symlinks(b, e);
 	if (r == 0)
@@ -266,67 +239,22 @@ static int build(struct plan_build *b, struct err *e)
 	return r;
 }
 
-static bool is_canonical(const char *path)
-{
-	char text[PATH_MAX];
-
-	return path_normalize(text, sizeof(text), path) == 0 && strcmp(text, path) == 0;
-}
-
-static int check_place(const char *what, const char *path, struct err *e)
-{
-	static const char *const no[] = {"/proc", "/sys", "/dev"};
-
-	if (!is_canonical(path))
-		return err_say(e, EINVAL, "%s %s: give it as a plain absolute path", what, path);
-	if (strcmp(path, "/") == 0)
-		return err_say(e, EINVAL, "%s / would be the whole host: name a directory", what);
-	for (size_t i = 0; i < ARRAY_LEN(no); i++)
-		if (path_is_below(path, no[i]) && strcmp(path, "/dev/shm") != 0 &&
-		    !str_has_prefix(path, "/dev/shm/"))
-			return err_say(e, EINVAL, "%s %s: %s is the sandbox's own", what, path,
-				       no[i]);
-	return 0;
-}
-
-static int check_workspace(const struct plan_args *a, struct err *e)
-{
-	int r = check_place("the workspace", a->workspace, e);
-	struct stat st;
-
-	if (r < 0)
-		return r;
-	if (stat(a->workspace, &st) < 0)
-		return err_set(e, errno, "the workspace %s", a->workspace);
-	if (!S_ISDIR(st.st_mode))
-		return err_say(e, ENOTDIR, "the workspace %s is not a directory", a->workspace);
-	if (access(a->workspace, R_OK | X_OK) < 0)
-		return err_set(e, errno, "the workspace %s cannot be read", a->workspace);
-	for (size_t i = 0; a->forbidden && a->forbidden[i]; i++)
-		if (path_is_below(a->workspace, a->forbidden[i]))
-			return err_say(e, EINVAL,
-				       "the workspace %s lies in agentsh's own directory %s, which no "
-				       "session may see", a->workspace, a->forbidden[i]);
-	return a->mount_at ? check_place("the mount point", a->mount_at, e) : 0;
-}
-
 int plan_build(struct plan **out, const struct plan_args *args, struct err *e)
 {
 	AUTO(plan_free) struct plan *p = NULL;
 	struct plan_build b = {.args = args};
-	int r = check_workspace(args, e);
+	int r = plan_check_mounts(args, e);
 
 	if (r < 0)
 		return r;
 	p = calloc(1, sizeof(*p));
 	b.plan = p;
 	b.ws_path = args->mount_at ? args->mount_at : args->workspace;
-	b.ws_moved = strcmp(b.ws_path, args->workspace) != 0;
 	if (p)
 		p->workspace = strdup(b.ws_path);
 	if (!p || !p->workspace)
 		return err_set(e, ENOMEM, "plan the sandbox's file tree");
-	if (args->home && is_canonical(args->home) && args->home[1] && is_dir(args->home))
+	if (args->home && args->home[0] == '/' && args->home[1] && is_dir(args->home))
 		b.home = args->home;
 	r = build(&b, e);
 	for (size_t i = 0; i < b.n_roots; i++)

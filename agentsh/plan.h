@@ -28,6 +28,7 @@ struct plan_entry {
 	char *path;	/**< in the sandbox; parents come before children */
 	char *host;	/**< on the host; PLAN_TMPFS: NULL */
 	unsigned root;	/**< PLAN_GOVERNED: fsgate's root number */
+	bool read_only; /**< PLAN_GOVERNED: nothing in it can be changed, whatever the policy says */
 };
 
 /** A file whose content the sandbox sees instead of the host's (/etc/resolv.conf, /etc/hosts). */
@@ -46,10 +47,22 @@ struct plan {
 	char *workspace; /**< as the sandbox sees it */
 };
 
+/** A host directory that is governed because it was asked for. */
+struct plan_mount {
+	const char *what; /**< "--mount", for errors */
+	const char *host; /**< canonical */
+	const char *at;	  /**< in the sandbox */
+	bool read_only;
+};
+
+#define PLAN_MOUNTS_MAX 65u
+
 struct plan_args {
 	const struct policy *policy;
 	const char *workspace;	     /**< canonical host path */
 	const char *mount_at;	     /**< where the sandbox sees it; NULL: at its own path */
+	const struct plan_mount *mounts; /**< beside the workspace */
+	size_t n_mounts;		 /**< at most PLAN_MOUNTS_MAX */
 	const char *home;	     /**< canonical host path, or NULL */
 	const char *const *forbidden; /**< host trees never shown (state, runtime); NULL-terminated */
 	const char *run_dir;	     /**< session's directory: generated files are put here */

@@ -19,7 +19,6 @@ struct plan_build {
 	bool wants_all;	     /**< the policy grants something that may lie anywhere */
 	const char *home;    /**< args->home, NULL when it is not a directory of its own */
 	const char *ws_path; /**< the workspace as the sandbox sees it */
-	bool ws_moved;	     /**< it is not at its own path there */
 	int error;	     /**< first -errno of a callback */
 };
 
@@ -31,6 +30,15 @@ bool plan_is_session_tree(const struct plan_args *args, const struct plan_entry 
 
 /** Fill roots with what the policy's granting rules and defaults point at. */
 int plan_find_roots(struct plan_build *b, struct err *e);
+
+/** Are the workspace and the mounts what they have to be? */
+int plan_check_mounts(const struct plan_args *args, struct err *e);
+
+/** Add them, where no tree shows them already. */
+int plan_add_mounts(struct plan_build *b, struct err *e);
+
+/** In one of them, as the sandbox sees it. */
+bool plan_is_mount(const struct plan_build *b, const char *path);
 
 /** In a tree that holds installed software, see plan.c. */
 bool plan_is_software(const char *path);

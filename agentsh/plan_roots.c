@@ -99,7 +99,7 @@ static void one_prefix(void *arg, const char *prefix, bool is_literal, enum verd
 		b->wants_all |= !is_literal;
 		return;
 	}
-	if (path_is_below(path, b->ws_path))
+	if (plan_is_mount(b, path))
 		return;
 	/* a home directory is shown whole or not at all, so that a file in it can be created */
 	if (b->home && path_is_below(path, b->home))

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agentsh/git_dir.h"
 #include "common/auto.h"
 #include "common/log.h"
 #include "common/path.h"
@@ -92,10 +93,14 @@ int policy_opts_finish(struct policy_opts *o)
 	/* a home directory that is all there is would make everything private */
 	if (home && home[0] == '/' && home[1] && place(o->home_buf, home, "home") < 0)
 		return -EINVAL;
+	git_dir_find(o->common_buf, sizeof(o->common_buf), o->ws_buf);
+	if (!o->git_common && o->common_buf[0])
+		o->git_common = o->common_buf;
 	o->vars = (struct policy_vars){
 		.workspace = o->ws_buf,
 		.project_root = nearest(o->project_buf, o->ws_buf, marks, ARRAY_LEN(marks)),
 		.git_root = nearest(o->git_buf, o->ws_buf, marks, 1),
+		.git_common_dir = o->git_common,
 		.home = o->home_buf[0] ? o->home_buf : NULL,
 		.tmpdir = "/tmp",
 		.user = user ? user : "user",

@@ -16,9 +16,11 @@ struct policy_opts {
 	bool json;
 	const char *workspace; /**< as given, or NULL */
 	const char *home;
+	const char *git_common; /**< a table's; NULL: that of the workspace */
 	struct dirs dirs;
 	struct policy_vars vars; /**< points into the buffers below or to the arguments */
 	char ws_buf[PATH_MAX], project_buf[PATH_MAX], git_buf[PATH_MAX], home_buf[PATH_MAX];
+	char common_buf[PATH_MAX];
 };
 
 /**

@@ -16,6 +16,7 @@
  *
  *   workspace: /work/app        # values of the variables, so that the table holds everywhere
  *   home: /home/dev
+ *   git_common_dir: /src/app/.git
  *   cases:
  *     - {file: src/main.c, op: [read, write], expect: allow}
  *     - {exec: [git, push, -f], expect: deny, rule: git-force-push}
@@ -292,6 +293,7 @@ static int run(struct policy_opts *o, const char *name, const char *file)
 	home = text(get(&doc, yaml_document_get_root_node(&doc), "home"));
 	o->workspace = o->workspace ? o->workspace : workspace;
 	o->home = o->home ? o->home : home;
+	o->git_common = text(get(&doc, yaml_document_get_root_node(&doc), "git_common_dir"));
 	if (policy_opts_finish(o) == 0 && policy_opts_load(&p, o, name, &report) == 0) {
 		t.p = p;
 		if (o->json)

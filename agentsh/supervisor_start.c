@@ -17,6 +17,7 @@
 #include "agentsh/supervisor_i.h"
 #include "agentsh/trash.h"
 #include "common/auto.h"
+#include "common/log.h"
 
 #define RESOLVER4 "10.200.0.1"
 #define RESOLVER6 "fd00:ffff::1"
@@ -118,14 +119,31 @@ int supervisor_configure(struct supervisor *s, struct err *e)
 
 /* ---- the sandbox ---- */
 
+/* A policy that grants nothing there has not thought of worktrees: that is no reason to stop. */
+static bool wants_repository(const struct supervisor_args *a)
+{
+	const char *dir = a->vars->git_common;
+
+	if (!dir[0])
+		return false;
+	if (policy_may_read_below(a->policy, dir))
+		return true;
+	log_warn("git will not work here: the policy grants nothing in %s, the repository of this "
+		 "worktree; give it rules with ${GIT_COMMON_DIR:-/nonexistent}", dir);
+	return false;
+}
+
 int supervisor_plan(struct supervisor *s, struct err *e)
 {
 	const struct supervisor_args *a = s->args;
 	const char *const forbidden[] = {a->dirs->state, a->dirs->runtime, a->dirs->config, NULL};
+	const struct plan_mount git = {"the repository", a->vars->git_common, a->vars->git_common, false};
 	const struct plan_args pa = {
 		.policy = a->policy,
 		.workspace = a->vars->workspace,
 		.mount_at = a->mount_at ? a->vars->seen_as : NULL,
+		.mounts = &git,
+		.n_mounts = wants_repository(a) ? 1 : 0,
 		.home = a->vars->home[0] ? a->vars->home : NULL,
 		.forbidden = forbidden,
 		.run_dir = a->session->run_dir,

@@ -1,22 +1,18 @@
 #include "agentsh/vars.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "agentsh/git_dir.h"
 #include "common/auto.h"
+#include "common/log.h"
 #include "common/path.h"
 #include "common/str.h"
-
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546
-#endif
 
 /* What marks the root of a project, in docs/POLICY.md's order. */
 static const char *const project_marks[] = {
@@ -27,7 +23,6 @@ static const char *const project_marks[] = {
 static int check_workspace(const char *path, struct err *e)
 {
 	struct stat st;
-	struct statfs fs;
 
 	if (strcmp(path, "/") == 0)
 		return err_say(e, EINVAL,
@@ -42,11 +37,6 @@ static int check_workspace(const char *path, struct err *e)
 			       "rename it");
 	if (access(path, R_OK | X_OK) < 0)
 		return err_set(e, errno, "workspace %s", path);
-	if (statfs(path, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC)
-		return err_say(e, EINVAL,
-			       "workspace %s is on a FUSE file system, which cannot be governed: "
-			       "copy it to a local disk",
-			       path);
 	return 0;
 }
 
@@ -124,6 +114,7 @@ int vars_init(struct vars *v, const char *workspace, const char *mount_at, const
 	      struct err *e)
 {
 	autofree char *real = realpath(workspace ? workspace : ".", NULL);
+	const char *why;
 	int r;
 
 	memset(v, 0, sizeof(*v));
@@ -143,10 +134,14 @@ int vars_init(struct vars *v, const char *workspace, const char *mount_at, const
 	see_root(v->project_root, v);
 	see_root(v->git_root, v);
 	find_home(v);
+	why = git_dir_find(v->git_common, sizeof(v->git_common), real);
+	if (why)
+		log_warn("git will not work here: %s/.git names a repository, but %s", real, why);
 	v->policy = (struct policy_vars){
 		.workspace = v->seen_as,
 		.project_root = v->project_root[0] ? v->project_root : v->seen_as,
 		.git_root = v->git_root[0] ? v->git_root : NULL,
+		.git_common_dir = v->git_common[0] ? v->git_common : NULL,
 		.home = v->home[0] ? v->home : NULL,
 		.tmpdir = "/tmp",
 		.user = v->user,

@@ -14,6 +14,7 @@ struct vars {
 	char seen_as[PATH_MAX];	  /**< where the sandbox sees it */
 	char project_root[PATH_MAX];
 	char git_root[PATH_MAX]; /**< "" when there is none */
+	char git_common[PATH_MAX]; /**< repository outside of the workspace (git_dir.h); "": none */
 	char home[PATH_MAX];	 /**< canonical; "" when there is none */
 	char user[256];
 	struct policy_vars policy; /**< points into this struct */

@@ -312,6 +312,7 @@ struct policy_vars {
 	const char *workspace; /**< as the sandbox sees it */
 	const char *project_root;
 	const char *git_root;
+	const char *git_common_dir; /**< a worktree's or submodule's repository outside; or NULL */
 	const char *home;
 	const char *tmpdir;
 	const char *user;

@@ -15,6 +15,7 @@ static const struct {
 	{"WORKSPACE", offsetof(struct policy_vars, workspace)},
 	{"PROJECT_ROOT", offsetof(struct policy_vars, project_root)},
 	{"GIT_ROOT", offsetof(struct policy_vars, git_root)},
+	{"GIT_COMMON_DIR", offsetof(struct policy_vars, git_common_dir)},
 	{"HOME", offsetof(struct policy_vars, home)},
 	{"TMPDIR", offsetof(struct policy_vars, tmpdir)},
 	{"USER", offsetof(struct policy_vars, user)},

@@ -4,6 +4,7 @@ e2e_scripts = %D%/status.sh %D%/io.sh %D%/terminal.sh %D%/programs.sh %D%/networ
 e2e_scripts += %D%/held.sh
 e2e_scripts += %D%/mount.sh
 e2e_scripts += %D%/trash.sh
+e2e_scripts += %D%/workspaces.sh
 dist_check_SCRIPTS += $(e2e_scripts)
 TESTS += $(e2e_scripts)
 EXTRA_DIST += %D%/lib.sh tests/lib/world.py

@@ -53,6 +53,8 @@ static const struct detect_probe probes[] = {
 	 "the same as for user namespaces; /proc/sys/user/max_*_namespaces must not be 0"},
 	{"FUSE", "governed files (fsgate)", true, detect_fuse,
 	 "modprobe fuse; chmod 0666 /dev/fuse (what the fuse3 package's udev rule does)"},
+	{"FUSE passthrough", "files at the speed of the disk", false, detect_passthrough,
+	 "Linux 6.9 or later with CONFIG_FUSE_PASSTHROUGH, and root; without it fsgate copies"},
 	{"nftables", "governed network (netgate)", true, detect_nftables,
 	 "modprobe nf_tables; the kernel needs NF_TABLES, NFT_NAT and NFT_REDIR"},
 	{"seccomp user notification", "governed programs (execgate)", true, detect_seccomp,

@@ -32,6 +32,7 @@ bool detect_inside(void);
 void detect_user_namespace(struct detect_result *out);
 void detect_namespaces(struct detect_result *out);
 void detect_fuse(struct detect_result *out);
+void detect_passthrough(struct detect_result *out);
 void detect_nftables(struct detect_result *out);
 void detect_seccomp(struct detect_result *out);
 

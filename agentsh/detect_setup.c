@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -107,7 +108,7 @@ static int try_namespaces(char *detail, size_t size)
 	return r;
 }
 
-static int try_fuse(char *detail, size_t size)
+static int mount_fuse(int *dev, char *detail, size_t size)
 {
 	autoclose int fd = -1;
 	char options[64];
@@ -129,6 +130,80 @@ static int try_fuse(char *detail, size_t size)
 		r = errno;
 		snprintf(detail, size, "mount: %s", strerror(r));
 	}
+	*dev = steal_fd(&fd);
+	return r;
+}
+
+static int try_fuse(char *detail, size_t size)
+{
+	autoclose int fd = -1;
+
+	return mount_fuse(&fd, detail, size);
+}
+
+/* linux/fuse.h, protocol 7.40; older headers do not have all of it */
+struct fuse_init {
+	uint32_t len, opcode;
+	uint64_t unique, nodeid;
+	uint32_t uid, gid, pid, padding;
+	uint32_t major, minor, max_readahead, flags, flags2, unused[11];
+};
+
+struct fuse_init_answer {
+	uint32_t len, error;
+	uint64_t unique;
+	uint32_t major, minor, max_readahead, flags;
+	uint16_t max_background, congestion_threshold;
+	uint32_t max_write, time_gran;
+	uint16_t max_pages, map_alignment;
+	uint32_t flags2, max_stack_depth, unused[6];
+};
+
+#define FUSE_INIT_EXT_FLAG (1u << 30)
+#define FUSE_PASSTHROUGH_FLAG2 (1u << 5)
+
+static int ask_passthrough(int fd, char *detail, size_t size)
+{
+	uint8_t buf[8192] __attribute__((aligned(8)));
+	const struct fuse_init *in = (const void *)buf;
+	struct fuse_init_answer out;
+	struct {
+		int32_t fd;
+		uint32_t flags;
+		uint64_t padding;
+	} map = {.fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC)};
+
+	if (map.fd < 0 || read(fd, buf, sizeof(buf)) < (ssize_t)(sizeof(*in) - sizeof(in->unused)))
+		return errno ? errno : EIO;
+	if (!(in->flags & FUSE_INIT_EXT_FLAG) || !(in->flags2 & FUSE_PASSTHROUGH_FLAG2)) {
+		snprintf(detail, size, "this kernel does not offer it");
+		return EOPNOTSUPP;
+	}
+	out = (struct fuse_init_answer){
+		.len = sizeof(out), .unique = in->unique, .major = 7, .minor = in->minor,
+		.max_readahead = in->max_readahead, .flags = FUSE_INIT_EXT_FLAG,
+		.flags2 = FUSE_PASSTHROUGH_FLAG2, .max_write = 4096, .time_gran = 1,
+		.max_stack_depth = 2,
+	};
+	if (write(fd, &out, sizeof(out)) < 0)
+		return errno;
+	return ioctl(fd, _IOW(229, 1, map), &map) < 0 ? errno : 0;
+}
+
+static int try_passthrough(char *detail, size_t size)
+{
+	autoclose int fd = -1;
+	int r;
+
+	if (geteuid() != 0) {
+		snprintf(detail, size, "for root only");
+		return EPERM;
+	}
+	r = mount_fuse(&fd, detail, size);
+	if (r == 0)
+		r = ask_passthrough(fd, detail, size);
+	if (r && !detail[0])
+		snprintf(detail, size, "backing file: %s", strerror(r));
 	return r;
 }
 
@@ -192,6 +267,11 @@ void detect_namespaces(struct detect_result *out)
 void detect_fuse(struct detect_result *out)
 {
 	in_child(out, try_fuse);
+}
+
+void detect_passthrough(struct detect_result *out)
+{
+	in_child(out, try_passthrough);
 }
 
 void detect_nftables(struct detect_result *out)

@@ -71,6 +71,7 @@ struct fs_call {
 	struct stat attr;	 /**< setattr */
 	struct fuse_file_info fi;
 	bool has_fi;
+	bool passes;		 /**< open, create: the kernel will read and write by itself */
 	struct fuse_entry_param entry; /**< lookup: what judge found; ino 0: nothing is there */
 	char path[PATH_MAX];	 /**< set by judge */
 	char to[PATH_MAX];	 /**< "" when there is no second path */

@@ -4,10 +4,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fsgate/fs_lock.h"
+#include "fsgate/fs_pass.h"
 #include "fsgate/fs_record.h"
+
+/* a file changed so lately may change again under the same time stamp */
+#define FRESH_NS 20000000
 
 struct fs_files {
 	pthread_mutex_t lock;
@@ -38,7 +43,7 @@ static bool writes(const struct fs_file *f)
 }
 
 struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags,
-			    const struct fs_who_is *who)
+			    const struct stat *st)
 {
 	struct fs_file *f = calloc(1, sizeof(*f));
 
@@ -50,9 +55,10 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags,
 	f->fd = fd;
 	f->flags = flags;
 	fs_node_add_file(fs->tree, n, f, fd);
-	f->who = *who;
 	if (!writes(f))
 		return f;
+	f->before = (struct fs_stamp){st->st_mtim, st->st_ctim, st->st_size};
+	f->fresh = fs_file_is_fresh(st);
 	pthread_mutex_lock(&fs->files->lock);
 	f->next = fs->files->head;
 	if (f->next)
@@ -62,13 +68,41 @@ struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags,
 	return f;
 }
 
+bool fs_file_is_fresh(const struct stat *st)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (now.tv_sec - st->st_mtim.tv_sec) * 1000000000 + now.tv_nsec - st->st_mtim.tv_nsec <
+	       FRESH_NS;
+}
+
+/* The kernel wrote by itself. Attributes that it has from before a mapping was written are stale. */
+static bool was_changed(struct fs *fs, struct fs_file *f, struct stat *st)
+{
+	if (fstat(f->fd, st) < 0)
+		return true;
+	if (f->before.size == st->st_size && f->before.mtime.tv_sec == st->st_mtim.tv_sec &&
+	    f->before.mtime.tv_nsec == st->st_mtim.tv_nsec)
+		return f->fresh && st->st_size > 0;
+	if (!fs_node_stamp(fs->tree, f->node, FS_STAMP_ATTR, st))
+		fuse_lowlevel_notify_inval_inode(fs->se, fs_node_ino(fs->tree, f->node), -1, 0);
+	return true;
+}
+
 static void record_written(struct fs *fs, struct fs_file *f)
 {
-	uint64_t bytes = atomic_exchange(&f->written, 0);
+	struct fs_written w = {.bytes = atomic_exchange(&f->written, 0), .passed = f->passed};
 	char path[PATH_MAX];
+	struct stat st;
 
-	if (bytes && fs_node_path(fs->tree, f->node, NULL, path, sizeof(path)) == 0)
-		fs_record_close(fs, &f->who, path, bytes);
+	if (f->passed && was_changed(fs, f, &st)) {
+		w.bytes = 1;
+		w.size_before = f->before.size;
+		w.size = st.st_size;
+	}
+	if (w.bytes && fs_node_path(fs->tree, f->node, NULL, path, sizeof(path)) == 0)
+		fs_record_close(fs, &f->who, path, &w);
 }
 
 static void forget_writer(struct fs *fs, struct fs_file *f)
@@ -90,6 +124,7 @@ void fs_file_close(struct fs *fs, struct fs_file *f)
 		record_written(fs, f);
 	}
 	fs_lock_release(fs, f);
+	fs_pass_leave(fs, f->node, f->passed);
 	fs_node_del_file(fs->tree, f->node, f);
 	close(f->fd);
 	free(f);

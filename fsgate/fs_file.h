@@ -1,8 +1,8 @@
 /*
  * fs_file.h - open files: what stands behind a FUSE file handle
  *
- * Passthrough of data to the backing file will have its place beside this (a backing id next to
- * the descriptor, given in the reply to open and create).
+ * What is written by passthrough (fs_pass.h) is not seen here: there, size and time stamp before
+ * and after say whether anything was.
  */
 #ifndef FSGATE_FS_FILE_H
 #define FSGATE_FS_FILE_H
@@ -19,6 +19,10 @@ struct fs_file {
 	int fd;			     /**< owned */
 	int flags;		     /**< of the open: access mode, O_APPEND */
 	_Atomic uint64_t written;    /**< bytes */
+	bool passed;		     /**< by passthrough */
+	bool flocked;		     /**< flock(2) was taken through it, once */
+	bool fresh;		     /**< a write need not change the time stamp */
+	struct fs_stamp before;	     /**< of a passed writer: as it was opened */
 	struct fs_who_is who;	     /**< opened by */
 	const char *rule;	     /**< that let it be opened; the policy's */
 };
@@ -28,11 +32,18 @@ struct fs_files; /* opaque: those open for writing */
 int fs_file_init(struct fs *fs);
 void fs_file_deinit(struct fs *fs);
 
-/** @param fd  consumed, also on failure. @param who  opens it. @return NULL on ENOMEM */
+/**
+ * @param fd  consumed, also on failure
+ * @param st  of the file, before anything is written
+ * @return NULL on ENOMEM
+ */
 struct fs_file *fs_file_new(struct fs *fs, struct fs_node *n, int fd, int flags,
-			    const struct fs_who_is *who);
+			    const struct stat *st);
 
-/** Record what was written, drop its locks, close. */
+/** May the file change again under the time stamp that it has? */
+bool fs_file_is_fresh(const struct stat *st);
+
+/** Record what was written, drop its locks, close, give the open of its node back. */
 void fs_file_close(struct fs *fs, struct fs_file *f);
 
 /** The session ends: record what was written through files that are still open. */

@@ -165,6 +165,9 @@ void fs_lock_flush(struct fs *fs, struct fs_file *f, uint64_t owner)
 
 void fs_lock_release(struct fs *fs, struct fs_file *f)
 {
+	/* the kernel may have the open file for longer than we do: as a backing (fs_pass.c) */
+	if (f->flocked)
+		flock(f->fd, LOCK_UN);
 	drop(fs->locks, f, NULL);
 }
 
@@ -192,6 +195,7 @@ static int try_flock(struct fs_locks *l, struct fs_file *f, int op)
 {
 	if (flock(f->fd, op | LOCK_NB) < 0)
 		return -errno;
+	f->flocked = true;
 	if ((op & ~LOCK_NB) != LOCK_EX)
 		give_back(l);
 	return 0;

@@ -415,6 +415,11 @@ bool fs_node_is_fixed(const struct fs_node *n)
 	return n->fixed;
 }
 
+struct fs_io_count *fs_node_io(struct fs_node *n)
+{
+	return &n->io;
+}
+
 bool fs_node_is(const struct fs_node *n, const struct stat *st)
 {
 	return n->ino == st->st_ino && n->dev == st->st_dev && n->type == (st->st_mode & S_IFMT);

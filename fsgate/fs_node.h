@@ -35,6 +35,12 @@ struct fs_stamp {
 	off_t size;
 };
 
+/** How often a node is open, and how: fs_pass.c, under its lock. */
+struct fs_io_count {
+	uint32_t cached, passed;
+	int32_t id; /**< backing id, while passed is not 0 */
+};
+
 /** A descriptor of a node, borrowed until fs_node_unpin(). */
 struct fs_pin {
 	int fd;		      /**< O_PATH */
@@ -149,10 +155,14 @@ bool fs_tree_is_stray(struct fs_tree *t, const struct stat *st);
 /** A copy of some open file's descriptor, owned by the caller; -1 when none is open. */
 int fs_node_dup_file(struct fs_tree *t, struct fs_node *n);
 
+struct fs_io_count *fs_node_io(struct fs_node *n);
+
 enum fs_stamp_of { FS_STAMP_ATTR, FS_STAMP_DATA };
 /** Replace the stamp. @return true when it was the same before */
 bool fs_node_stamp(struct fs_tree *t, struct fs_node *n, enum fs_stamp_of which,
 		   const struct stat *st);
+/** What the kernel has of it is not to be believed at the next open. */
+void fs_node_unstamp(struct fs_tree *t, struct fs_node *n, enum fs_stamp_of which);
 
 /** Facts about the name that were worked out once; cleared when the node or an ancestor moves. */
 enum fs_fact {

@@ -40,6 +40,7 @@ struct fs_node {
 	struct open_file *files;
 	struct fs_stamp stamps[2];
 	struct fs_node *stray_next;
+	struct fs_io_count io;
 	bool hashed;
 	bool stray; /* detached while files are open: in the table of those */
 	bool fixed;    /* top and governed roots */

@@ -124,6 +124,13 @@ bool fs_node_stamp(struct fs_tree *t, struct fs_node *n, enum fs_stamp_of which,
 	return same;
 }
 
+void fs_node_unstamp(struct fs_tree *t, struct fs_node *n, enum fs_stamp_of which)
+{
+	pthread_mutex_lock(&t->lock);
+	memset(&n->stamps[which], 0, sizeof(n->stamps[which]));
+	pthread_mutex_unlock(&t->lock);
+}
+
 bool fs_node_fact(struct fs_tree *t, struct fs_node *n, enum fs_fact f, nlink_t links)
 {
 	bool yes;

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_pass.h"
 
 static void init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -16,6 +17,7 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 	conn->want |= conn->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 				       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 				       FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_DONT_MASK);
+	fs_pass_ask(fs, conn);
 	/* not in a user namespace: an ACL that names an unmapped id would be an error there */
 	if (fs->gate.is_root)
 		conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -328,6 +329,47 @@ static int act_set_xattr(struct fs_call *c)
 	return r;
 }
 
+/* We may see trusted attributes, because of what fs_serve.c keeps; the caller may not. */
+static ssize_t list_shown(const char *path, char *buf)
+{
+	ssize_t n = listxattr(path, buf, XATTR_LIST_MAX), kept = 0, len;
+
+	for (ssize_t at = 0; at < n; at += len) {
+		len = (ssize_t)strlen(buf + at) + 1;
+		if (str_has_prefix(buf + at, "trusted."))
+			continue;
+		memmove(buf + kept, buf + at, (size_t)len);
+		kept += len;
+	}
+	return n < 0 ? -errno : kept;
+}
+
+static int act_list_xattr(struct fs_call *c)
+{
+	autofree char *buf = malloc(XATTR_LIST_MAX);
+	struct fs_at_proc p = {""};
+	struct fs_pin pin;
+	ssize_t n;
+	int r;
+
+	if (!buf)
+		return -ENOMEM;
+	r = pin_path(c, &pin, &p);
+	if (r < 0)
+		return r;
+	n = list_shown(p.path, buf);
+	fs_node_unpin(c->fs->tree, &pin);
+	if (n < 0)
+		return (int)n;
+	if (c->size == 0)
+		fuse_reply_xattr(c->req, (size_t)n);
+	else if ((size_t)n > c->size)
+		return -ERANGE;
+	else
+		fuse_reply_buf(c->req, buf, (size_t)n);
+	return 0;
+}
+
 static int act_get_xattr(struct fs_call *c)
 {
 	autofree char *buf = c->size ? malloc(c->size) : NULL;
@@ -341,7 +383,7 @@ static int act_get_xattr(struct fs_call *c)
 	r = pin_path(c, &pin, &p);
 	if (r < 0)
 		return r;
-	n = c->text ? getxattr(p.path, c->text, buf, c->size) : listxattr(p.path, buf, c->size);
+	n = getxattr(p.path, c->text, buf, c->size);
 	r = n < 0 ? -errno : 0;
 	fs_node_unpin(c->fs->tree, &pin);
 	if (r < 0)
@@ -364,6 +406,14 @@ static const struct fs_kind get_xattr_kind = {
 	.op = "xattr",
 	.judge = judge_get_xattr,
 	.act = act_get_xattr,
+	.quiet = true,
+	.repetitive = true,
+};
+
+static const struct fs_kind list_xattr_kind = {
+	.op = "xattr",
+	.judge = judge_get_xattr,
+	.act = act_list_xattr,
 	.quiet = true,
 	.repetitive = true,
 };
@@ -405,13 +455,14 @@ static void get_xattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 {
 	struct fs_call c;
 
-	fs_call_init(&c, req, &get_xattr_kind, ino);
+	fs_call_init(&c, req, name ? &get_xattr_kind : &list_xattr_kind, ino);
 	/*
 	 * File capabilities mean nothing on a nosuid mount, and the kernel asks for them before
-	 * each write: no round through the backing tree for that.
+	 * it writes: no round through the backing tree for that.
 	 */
 	if (c.node == fs_tree_top(c.fs->tree) ||
-	    (name && strcmp(name, "security.capability") == 0)) {
+	    (name && (strcmp(name, "security.capability") == 0 ||
+		      str_has_prefix(name, "trusted.")))) {
 		fuse_reply_err(req, ENODATA);
 		return;
 	}

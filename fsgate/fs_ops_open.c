@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fsgate/fs_at.h"
@@ -16,6 +15,7 @@
 #include "fsgate/fs_entry.h"
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_pass.h"
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_trash.h"
 #include "fsgate/fs_walk.h"
@@ -24,8 +24,11 @@
 #define EXEC_FLAG 0x20 /* __FMODE_EXEC: the kernel opens a program to run it */
 /* what is done here, or is between the caller and the kernel */
 #define NOT_BACKING (O_TRUNC | O_CREAT | O_EXCL | O_DIRECT | O_NOFOLLOW | O_NONBLOCK)
-/* a file changed so lately may change again under the same time stamp */
-#define FRESH_NS 20000000
+/*
+ * A file of at most so many bytes is read through the kernel's cache: one READ when it is opened
+ * first, none later, where passthrough costs two calls of ours for each open.
+ */
+#define SMALL 65536
 
 static int judge_open(struct fs_call *c)
 {
@@ -92,77 +95,118 @@ static int truncate_open(int fd, int flags)
 	return 0;
 }
 
-static bool is_fresh(const struct stat *st)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	return (now.tv_sec - st->st_mtim.tv_sec) * 1000000000 + now.tv_nsec - st->st_mtim.tv_nsec <
-	       FRESH_NS;
-}
-
 /* May the kernel go on using the pages and the size that it has? */
 static void tell_caches(struct fs_call *c, const struct stat *st)
 {
 	struct fs_tree *t = c->fs->tree;
 
-	c->fi.keep_cache = fs_node_stamp(t, c->node, FS_STAMP_DATA, st) && !is_fresh(st);
+	c->fi.keep_cache = fs_node_stamp(t, c->node, FS_STAMP_DATA, st) && !fs_file_is_fresh(st);
 	/* only attributes: pages are dropped by the open itself, when they are not kept */
 	if (!fs_node_stamp(t, c->node, FS_STAMP_ATTR, st))
 		fuse_lowlevel_notify_inval_inode(c->fs->se, fs_node_ino(t, c->node), -1, 0);
 }
 
-/* Give the kernel a handle for fd (consumed). @return the file or NULL */
-static struct fs_file *make_handle(struct fs_call *c, struct fs_node *n, int fd)
+/* Shall the kernel read and write by itself? */
+static bool wants_pass(const struct fs_call *c, off_t size)
 {
-	struct fs_file *f = fs_file_new(c->fs, n, fd, c->fi.flags, fs_call_who(c));
+	if (c->answer.d.log == POLICY_LOG_FULL)
+		return false; /* each read and write is to be seen here */
+	return (c->fi.flags & O_ACCMODE) != O_RDONLY || size > SMALL;
+}
+
+/* What the kernel is told about a file that is opened: how, with what handle. fd is consumed. */
+struct opening {
+	struct fs_node *node;
+	int fd;
+	int32_t id; /* of the backing, or 0 */
+	struct stat st;
+};
+
+static void enter(struct fs_call *c, struct opening *o)
+{
+	o->id = fs_pass_enter(c->fs, o->node, o->fd, wants_pass(c, o->st.st_size));
+	c->passes = o->id != 0;
+}
+
+static void leave(struct fs_call *c, struct opening *o)
+{
+	fs_pass_leave(c->fs, o->node, o->id != 0);
+	close(o->fd);
+}
+
+/* @return the file or NULL */
+static struct fs_file *make_handle(struct fs_call *c, struct opening *o)
+{
+	struct fs_file *f = fs_file_new(c->fs, o->node, o->fd, c->fi.flags, &o->st);
+	bool reads = (c->fi.flags & O_ACCMODE) == O_RDONLY;
 
 	c->fi.fh = (uintptr_t)f;
-	if (f)
-		f->rule = c->answer.d.rule;
+	if (!f) {
+		fs_pass_leave(c->fs, o->node, o->id != 0);
+		return NULL;
+	}
+	f->passed = o->id != 0;
+	f->who = *fs_call_who(c);
+	f->rule = c->answer.d.rule;
 	/* flush is for the locks of writers: see fs_lock.h */
-	c->fi.noflush = (c->fi.flags & O_ACCMODE) == O_RDONLY;
+	c->fi.noflush = reads;
+	if (f->passed) {
+		c->fi.keep_cache = 0;
+		if (!reads)
+			fs_node_unstamp(c->fs->tree, o->node, FS_STAMP_DATA);
+	}
 	return f;
+}
+
+/* What the policy and the record let happen. The file is entered. */
+static int finish_open(struct fs_call *c, struct opening *o)
+{
+	struct fs_file *f;
+	int r = fs_call_record(c, 0);
+
+	/* whoever keeps what files were does it here: nothing is changed yet */
+	if (r == 0 && c->fi.flags & O_TRUNC)
+		r = fs_trash_cut(c);
+	if (r == 0 && c->fi.flags & O_TRUNC)
+		r = truncate_open(o->fd, c->fi.flags);
+	if (r < 0) {
+		if (c->recorded)
+			fs_record_call(c, "", -r);
+		leave(c, o);
+		return r;
+	}
+	if (!(c->fi.flags & O_TRUNC))
+		tell_caches(c, &o->st);
+	f = make_handle(c, o);
+	if (!f)
+		return -ENOMEM;
+	if (fs_pass_reply_open(c->req, &c->fi, o->id) == -ENOENT)
+		fs_file_close(c->fs, f);
+	return 0;
 }
 
 static int act_open(struct fs_call *c)
 {
-	struct fs_file *f;
-	struct stat st;
-	int fd, r;
+	struct opening o = {.node = c->node};
+	int r;
 
 	if (fs_node_is_override(c->node) && writes(c->fi.flags))
 		return -EROFS;
-	fd = open_backing(c->fs, c->node, c->fi.flags, &st);
+	o.fd = open_backing(c->fs, c->node, c->fi.flags, &o.st);
+	if (o.fd < 0) {
+		r = fs_call_record(c, -o.fd);
+		return r < 0 ? r : o.fd;
+	}
 	/* what is written would appear by its other names, too */
-	if (fd >= 0 && writes(c->fi.flags) && fs_walk_refuse_links(c, &st)) {
-		close(fd);
+	if (writes(c->fi.flags) && fs_walk_refuse_links(c, &o.st)) {
+		close(o.fd);
 		if (fs_record_wanted(c) && fs_record_call(c, "deny", EACCES) < 0)
 			return -EIO;
 		fs_why_denied(c, EACCES);
 		return -EACCES;
 	}
-	r = fs_call_record(c, fd < 0 ? -fd : 0);
-	if (fd < 0)
-		return fd;
-	if (r == 0 && c->fi.flags & O_TRUNC)
-		r = fs_trash_cut(c);
-	if (r == 0 && c->fi.flags & O_TRUNC)
-		r = truncate_open(fd, c->fi.flags);
-	if (r < 0) {
-		if (c->recorded)
-			fs_record_call(c, "", -r);
-		close(fd);
-		return r;
-	}
-	if (!(c->fi.flags & O_TRUNC))
-		tell_caches(c, &st);
-	f = make_handle(c, c->node, fd);
-	if (!f)
-		return -ENOMEM;
-	if (fuse_reply_open(c->req, &c->fi) == -ENOENT)
-		fs_file_close(c->fs, f);
-	return 0;
+	enter(c, &o);
+	return finish_open(c, &o);
 }
 
 static const struct fs_kind open_kind = {
@@ -208,25 +252,27 @@ static int make_file(struct fs_call *c)
 
 static int reply_created(struct fs_call *c, int fd)
 {
+	struct opening o = {.fd = fd};
 	struct fs_file *f;
-	struct stat st;
 	int r;
 
-	if (fstat(fd, &st) < 0) {
+	if (fstat(fd, &o.st) < 0) {
 		close(fd);
 		return -EIO;
 	}
-	r = fs_entry_from(c->fs, c->node, c->name, &st, &c->entry);
+	r = fs_entry_from(c->fs, c->node, c->name, &o.st, &c->entry);
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
-	f = make_handle(c, fs_node_of(c->fs->tree, c->entry.ino), fd);
+	o.node = fs_node_of(c->fs->tree, c->entry.ino);
+	enter(c, &o);
+	f = make_handle(c, &o);
 	if (!f) {
 		fs_entry_unsee(c->fs, &c->entry);
 		return -ENOMEM;
 	}
-	if (fuse_reply_create(c->req, &c->entry, &c->fi) == -ENOENT) {
+	if (fs_pass_reply_create(c->req, &c->entry, &c->fi, o.id) == -ENOENT) {
 		fs_file_close(c->fs, f);
 		fs_entry_unsee(c->fs, &c->entry);
 	}
@@ -239,6 +285,7 @@ static int act_create(struct fs_call *c)
 {
 	int fd, r;
 
+	c->passes = wants_pass(c, 0) && fs_pass_works(c->fs, fs_node_dev(c->node));
 	r = fs_call_record(c, 0);
 	if (r < 0)
 		return r;

@@ -123,7 +123,7 @@ static void flags_text(int flags, char *buf, size_t size)
 			str_add(&s, names[i].name);
 }
 
-#define FIELDS_MAX 12
+#define FIELDS_MAX 13
 
 static size_t fill_fields(const struct fs_call *c, struct audit_field *f, char *flags,
 			  size_t flags_size, int error)
@@ -137,6 +137,8 @@ static size_t fill_fields(const struct fs_call *c, struct audit_field *f, char *
 		flags_text(c->fi.flags, flags, flags_size);
 		f[n++] = AUDIT_F_STR("flags", flags);
 	}
+	if (c->passes)
+		f[n++] = AUDIT_F_STR("io", "passthrough");
 	if (error)
 		f[n++] = AUDIT_F_I64("errno", error);
 	if (c->answer.path && strcmp(c->answer.path, c->path) != 0 &&
@@ -195,11 +197,13 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 	return audit_append(c->fs->gate.audit, &ev);
 }
 
-void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path, uint64_t bytes)
+void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path,
+		     const struct fs_written *w)
 {
-	const struct audit_field fields[] = {
+	struct audit_field fields[] = {
 		AUDIT_F_STR("path", path),
-		AUDIT_F_U64("bytes", bytes),
+		w->passed ? AUDIT_F_I64("size", w->size) : AUDIT_F_U64("bytes", w->bytes),
+		AUDIT_F_I64("size_before", w->size_before),
 	};
 	const struct audit_event ev = {
 		.op = "close",
@@ -209,7 +213,7 @@ void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *pat
 		.pid = who->pid,
 		.comm = who->comm,
 		.fields = fields,
-		.n_fields = ARRAY_LEN(fields),
+		.n_fields = w->passed ? 3 : 2,
 		.durability = AUDIT_RING,
 	};
 

@@ -26,8 +26,16 @@ bool fs_record_wanted(struct fs_call *c);
  */
 int fs_record_call(struct fs_call *c, const char *decision, int error);
 
+/** What happened to a file while it was open for writing. */
+struct fs_written {
+	uint64_t bytes;
+	bool passed;		 /**< unseen: then the sizes are known instead of bytes */
+	off_t size_before, size; /**< at open and at close */
+};
+
 /** A file that was written to is closed: how much, and by whom it had been opened. */
-void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path, uint64_t bytes);
+void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path,
+		     const struct fs_written *w);
 
 /** The message of the call's decision, expanded. */
 void fs_record_message(const struct fs_call *c, char *buf, size_t size);

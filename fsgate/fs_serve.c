@@ -19,6 +19,7 @@
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_hold.h"
 #include "fsgate/fs_lock.h"
+#include "fsgate/fs_pass.h"
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_virtual.h"
 #include "fsgate/fs_who.h"
@@ -28,11 +29,12 @@
  * What the caller may do was checked by the kernel before we are asked (default_permissions); we
  * act on any file of the tree, and make files that are the caller's. CAP_FSETID is left out, so
  * that our writes clear set-user-ID bits as the caller's would; CAP_MKNOD, so that there are no
- * devices whatever else fails.
+ * devices whatever else fails. CAP_SYS_ADMIN is for the backing ids of passthrough (fs_pass.c); that
+ * it would also open the trusted attributes is what fs_ops_attr.c takes back.
  */
 #define ROOT_KEEPS                                                                                 \
 	(1ull << CAP_DAC_OVERRIDE | 1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_FOWNER |             \
-	 1ull << CAP_CHOWN | 1ull << CAP_SETUID | 1ull << CAP_SETGID)
+	 1ull << CAP_CHOWN | 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_SYS_ADMIN)
 
 static unsigned raise_fd_limit(void)
 {
@@ -76,6 +78,8 @@ int fs_serve_init(struct fs *fs, struct err *e)
 	if (r == 0)
 		r = fs_hold_new(&fs->holds);
 	if (r == 0)
+		r = fs_pass_init(fs);
+	if (r == 0)
 		r = init_locks(fs);
 	return r < 0 ? err_set(e, -r, "file server") : 0;
 }
@@ -94,7 +98,7 @@ static void fuse_says(enum fuse_log_level level, const char *fmt, va_list ap)
 
 int fs_serve_attach(struct fs *fs, int dev, struct err *e)
 {
-	char name[] = "agentsh-fsgate", path[32];
+	char name[] = "agentsh-fsgate";
 	char *argv[] = {name, NULL};
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 
@@ -102,10 +106,7 @@ int fs_serve_attach(struct fs *fs, int dev, struct err *e)
 	fs->se = fuse_session_new(&args, &fs_virtual_ops, sizeof(fs_virtual_ops), fs);
 	if (!fs->se)
 		return err_say(e, EIO, "libfuse refuses the session");
-	snprintf(path, sizeof(path), "/dev/fd/%d", dev);
-	if (fuse_session_mount(fs->se, path) != 0)
-		return err_say(e, EIO, "libfuse refuses the descriptor");
-	return 0;
+	return fs_pass_attach(fs, dev, e);
 }
 
 int fs_serve_drop(struct fs *fs, struct err *e)

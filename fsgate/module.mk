@@ -24,6 +24,7 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_ops_open.c \
 	%D%/fs_ops_rename.c \
 	%D%/fs_place_setup.c %D%/fs_place_setup.h \
+	%D%/fs_pass.c %D%/fs_pass.h \
 	%D%/fs_record.c %D%/fs_record.h \
 	%D%/fs_serve.c %D%/fs_serve.h \
 	%D%/fs_setup.c %D%/fs_setup.h \

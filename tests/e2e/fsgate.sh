@@ -77,6 +77,22 @@ table() { # NAME APPROVE OPTIONS...
 	fi
 }
 
+data() { # NAME OPTIONS...: reads, writes and mappings, from both sides
+	d_name=$1
+	d_dir=$tap_tmp/$d_name
+	shift
+	mkdir -p "$d_dir/back" "$d_dir/ws" "$d_dir/state"
+	# shellcheck disable=SC2016
+	out=$(mount_run "$d_dir" none "$@" -- sh -c 'cd "$1/ws" && exec python3 "$2" "$1/back"' sh \
+		"$d_dir" "$src/tests/e2e/fs_io.py" 2>&1)
+	st=$?
+	bad=$(printf '%s\n' "$out" | grep -A1 '^not ok')
+	case $st$bad$out in
+	0ok*done) ok "$d_name: all of $(printf '%s\n' "$out" | grep -c '^ok') checks of data" ;;
+	*) nok "$d_name: status $st" "${bad:-$out}" ;;
+	esac
+}
+
 records() { # NAME
 	AGENTSH_STATE_DIR=$tap_tmp/$1/state "$build/agentsh/agentsh" audit "$2" ${3:+"$3"} 2>&1
 }
@@ -124,17 +140,35 @@ fi
 if [ "$(id -u)" != 0 ]; then
 	table user none --user
 	table user-approve allow --user
+	data user-data --user
+	log=$(records user-data cat --json)
+	unlike 'a user: no passthrough' "$log" '"io":"passthrough"'
+	like 'a user: what was written is counted' "$log" '"op":"close".*"bytes":11'
 	done_testing
 fi
 table root none
 table root-approve allow
 table root-refuse deny
+data root-data
+log=$(records root-data cat --json)
+if [ "$("$build/agentsh/agentsh" detect 2>/dev/null | grep -c '^yes.*FUSE passthrough')" = 1 ]; then
+	like 'passthrough: a new file' "$log" '"op":"create".*"io":"passthrough","path":"[^"]*/d1"'
+	like 'passthrough: a large file' "$log" '"io":"passthrough","path":"[^"]*/d2"'
+	like 'passthrough: the sizes of a file that was written' "$log" \
+		'"op":"close".*/d1","size":11,"size_before":0'
+	like 'passthrough: not while the file is open through the cache' "$log" \
+		'"comm":"python3","path":"[^"]*/o1","flags":"O_RDWR"'
+	like 'passthrough: whoever opens it meanwhile has it, too' "$log" \
+		'"io":"passthrough","path":"[^"]*/o1","flags":"O_RDONLY"'
+else
+	skip passthrough 'not on this kernel'
+fi
 log=$(records root cat --json)
 like 'records: a denied read, its rule and its message' "$log" \
 	'"op":"open","decision":"deny","verdict":"deny","rule":"no-read".*"message":"not .*/no/read"'
 like 'records: what an audited rule allows' "$log" '"verdict":"audit","rule":"watched"'
 like 'records: the name that forbids a move' "$log" '"rule":"secret".*"because":".*/withsecret/secret"'
-like 'records: how much was written' "$log" '"op":"close".*"bytes":9'
+like 'records: how much was written' "$log" '"op":"close".*"(bytes|size)":9'
 like 'records: soft delete' "$log" '"decision":"soft_delete","verdict":"soft_delete".*"token":"[0-9a-f]+"'
 like 'records: a mechanism that is missing' "$log" '"verdict":"redirect".*"unavailable":"redirect"'
 like 'records: a hard link to the outside' "$log" '"decision":"deny".*"rule":"fsgate-hard-link"'

@@ -224,6 +224,14 @@ void policy_each_granted_prefix(const struct policy *p, policy_prefix_fn *fn, vo
 typedef void policy_command_fn(void *arg, const char *command, enum verdict v);
 void policy_each_command(const struct policy *p, policy_command_fn *fn, void *arg);
 
+/**
+ * Where the file rule with this index redirects to.
+ *
+ * @param preserve  written: the tree above is kept (may be NULL)
+ * @return borrowed; NULL: the rule does not redirect
+ */
+const char *policy_file_redirect(const struct policy *p, uint32_t index, bool *preserve);
+
 /** Whether the defaults let everything through that no rule mentions. */
 enum verdict policy_default(const struct policy *p, enum policy_kind kind, bool write);
 

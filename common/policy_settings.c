@@ -77,6 +77,21 @@ uint32_t policy_count_rules(const struct policy *p, enum policy_kind kind)
 	return (unsigned)kind < POLICY_KINDS ? policy_header(p)->rules[kind].n : 0;
 }
 
+const char *policy_file_redirect(const struct policy *p, uint32_t index, bool *preserve)
+{
+	struct image_span all = policy_header(p)->rules[POLICY_FILE];
+	const struct image_rule *r;
+
+	if (index >= all.n)
+		return NULL;
+	r = (const struct image_rule *)policy_at(p, all) + index;
+	if (r->verdict != VERDICT_REDIRECT)
+		return NULL;
+	if (preserve)
+		*preserve = r->preserve_tree;
+	return policy_str(p, r->redirect_to);
+}
+
 /* ---- what a command rule says beside its verdict ---- */
 
 static const struct image_rule *command_rule(const struct policy *p, uint32_t index)

@@ -6,6 +6,7 @@
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_hold.h"
 #include "fsgate/fs_record.h"
+#include "fsgate/fs_redirect.h"
 #include "fsgate/fs_why.h"
 
 void fs_call_init(struct fs_call *c, fuse_req_t req, const struct fs_kind *kind, fuse_ino_t ino)
@@ -14,7 +15,7 @@ void fs_call_init(struct fs_call *c, fuse_req_t req, const struct fs_kind *kind,
 	c->path[0] = c->to[0] = '\0';
 	memset(&c->answer, 0, sizeof(c->answer));
 	memset(&c->approval, 0, sizeof(c->approval));
-	c->recorded = false;
+	c->recorded = c->steered = false;
 	c->kept.token[0] = c->kept.sha256[0] = '\0';
 	c->who.pid = 0;
 	c->fs = fuse_req_userdata(req);
@@ -80,16 +81,36 @@ static bool is_approved(const struct fs_call *c)
 
 int fs_call_record(struct fs_call *c, int error)
 {
+	const char *decision = c->kept.token[0] ? "soft_delete"
+			       : c->answer.redirect || c->steered ? "redirect" : "allow";
+
 	if (!fs_record_wanted(c))
 		return 0;
 	c->recorded = true;
-	return fs_record_call(c, c->kept.token[0] ? "soft_delete" : "allow", error) < 0 ? -EIO : 0;
+	return fs_record_call(c, decision, error) < 0 ? -EIO : 0;
+}
+
+/* @return whether the call is over: it was refused, or the kernel has to ask again */
+static bool is_steered_away(struct fs_call *c)
+{
+	int r = c->answer.redirect || c->steered ? fs_redirect_before(c) : 0;
+
+	if (r == 0)
+		return false;
+	if (r == -ESTALE)
+		fuse_reply_err(c->req, ESTALE);
+	else
+		fs_call_refuse(c, -r);
+	return true;
 }
 
 static void act(struct fs_call *c)
 {
-	int r = c->kind->late ? 0 : fs_call_record(c, 0);
+	int r;
 
+	if (is_steered_away(c))
+		return;
+	r = c->kind->late ? 0 : fs_call_record(c, 0);
 	if (r == 0)
 		r = c->kind->act(c);
 	else
@@ -114,6 +135,7 @@ static void run(struct fs_call *c)
 	case FS_ALLOW:
 	case FS_RECORD:
 	case FS_KEEP:
+	case FS_REDIRECT:
 		act(c);
 		return;
 	case FS_HOLD:

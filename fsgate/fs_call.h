@@ -28,12 +28,20 @@ enum fs_names {
 	FS_NAMES_OWN,	/**< may move a directory */
 };
 
+/** What it means for a call that the policy redirects it (fs_redirect.h). */
+enum fs_steer {
+	FS_STEER_NEVER, /**< it cannot be: denied */
+	FS_STEER_NODE,	/**< it is about the node: act on it when it is the target */
+	FS_STEER_NAME,	/**< it makes or removes names: act knows how */
+};
+
 /** What kind of request it is. */
 struct fs_kind {
 	const char *op; /**< in records and approvals */
 	int (*judge)(struct fs_call *c);
 	int (*act)(struct fs_call *c);
 	enum fs_names names;
+	enum fs_steer steer;
 	bool changes;	 /**< the backing tree: recorded always, before the act */
 	bool late;	 /**< act records by itself, when it knows more (open, lookup) */
 	bool quiet;	 /**< recorded only when denied, audited or approved */
@@ -79,6 +87,7 @@ struct fs_call {
 	struct fs_answer answer;
 	const char *op;		 /**< kind's, or a more exact one from judge */
 	bool recorded;
+	bool steered; /**< the name stands for its target, and that is what goes or moves */
 	struct fs_kept kept;
 	struct fs_who_is who; /**< pid 0 until fs_call_who() */
 	struct fs_approval approval;

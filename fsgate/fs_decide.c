@@ -9,9 +9,8 @@ static void ask(struct decision *d, const struct policy *p, enum file_op op, con
 	policy_decide(d, p, &r);
 }
 
-static enum fs_effect effect_of(enum verdict v, const char **missing)
+static enum fs_effect effect_of(enum verdict v, enum file_op op)
 {
-	*missing = NULL;
 	switch (v) {
 	case VERDICT_ALLOW:
 		return FS_ALLOW;
@@ -22,8 +21,8 @@ static enum fs_effect effect_of(enum verdict v, const char **missing)
 	case VERDICT_HIDE:
 		return FS_HIDE;
 	case VERDICT_REDIRECT:
-		*missing = "redirect";
-		return FS_DENY;
+		/* who looks sees what the name stands for: the target, once it is there */
+		return FILE_READ_OPS & 1u << op ? FS_ALLOW : FS_REDIRECT;
 	case VERDICT_SOFT_DELETE:
 		return FS_KEEP;
 	case VERDICT_ABSORB:
@@ -42,20 +41,24 @@ static unsigned strictness(enum fs_effect e)
 		return 1;
 	case FS_KEEP:
 		return 2;
-	case FS_HOLD:
+	case FS_REDIRECT:
 		return 3;
-	case FS_DENY:
+	case FS_HOLD:
 		return 4;
-	case FS_HIDE:
+	case FS_DENY:
 		return 5;
+	case FS_HIDE:
+		return 6;
 	}
-	return 4;
+	return 5;
 }
 
 static void answer(struct fs_answer *a, const struct policy *p, enum file_op op, const char *path)
 {
 	ask(&a->d, p, op, path);
-	a->effect = effect_of(a->d.verdict, &a->missing);
+	a->effect = effect_of(a->d.verdict, op);
+	a->missing = NULL;
+	a->redirect = a->effect == FS_REDIRECT;
 	a->op = op;
 	a->path = path;
 	a->error = 0;
@@ -63,8 +66,11 @@ static void answer(struct fs_answer *a, const struct policy *p, enum file_op op,
 
 void fs_decide_merge(struct fs_answer *a, const struct fs_answer *b)
 {
+	bool redirect = a->redirect || b->redirect;
+
 	if (strictness(b->effect) > strictness(a->effect))
 		*a = *b;
+	a->redirect = redirect;
 }
 
 void fs_decide(struct fs_answer *a, const struct policy *p, const struct fs_question *q, size_t n)
@@ -84,7 +90,8 @@ void fs_decide(struct fs_answer *a, const struct policy *p, const struct fs_ques
 
 static bool permits(const struct fs_answer *a)
 {
-	return a->effect == FS_ALLOW || a->effect == FS_RECORD || a->effect == FS_KEEP;
+	return a->effect == FS_ALLOW || a->effect == FS_RECORD || a->effect == FS_KEEP ||
+	       a->effect == FS_REDIRECT;
 }
 
 /* What a file could not be used for by its old name, it must not become by the new one. */

@@ -2,9 +2,7 @@
  * fs_decide.h - what the policy says about one request that may ask for several things
  *
  * Pure:    no I/O, no allocation; every answer comes from policy_decide()
- * Combine: the strictest answer decides: hide, deny, approve, soft_delete, audit, allow
- * Later:   redirect has its own effect here when fsgate can do it; until then it denies, and the
- *          answer names the mechanism that is missing
+ * Combine: the strictest answer decides: hide, deny, approve, redirect, soft_delete, audit, allow
  */
 #ifndef FSGATE_FS_DECIDE_H
 #define FSGATE_FS_DECIDE_H
@@ -19,6 +17,7 @@ enum fs_effect {
 	FS_ALLOW,
 	FS_RECORD, /**< allow, and record whatever the settings say */
 	FS_KEEP,   /**< the same, and what goes away is kept (fs_trash.h) */
+	FS_REDIRECT, /**< the same, at another place (fs_redirect.h); never of what only looks */
 	FS_HOLD,   /**< ask a person */
 	FS_HIDE,   /**< ENOENT */
 };
@@ -39,6 +38,7 @@ struct fs_answer {
 	struct decision d;	/**< the one that decided */
 	enum file_op op;	/**< what it was asked about */
 	const char *path;	/**< borrowed from the question */
+	bool redirect;		/**< one of the combined answers was to redirect */
 	int error;		/**< what the caller gets when denied; 0: EACCES */
 	const char *missing;	/**< the policy wants this mechanism, which is not there; or NULL */
 };

@@ -6,6 +6,7 @@
 
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_conf.h"
+#include "fsgate/fs_redirect.h"
 
 double fs_entry_attr_timeout(struct fs *fs, const struct stat *st)
 {
@@ -70,6 +71,22 @@ static int see_override(struct fs *fs, struct fs_node *parent, const char *name,
 	return 0;
 }
 
+static int see_elsewhere(struct fs *fs, struct fs_node *parent, const char *name,
+			 struct fuse_entry_param *e)
+{
+	struct fs_node *n;
+	struct stat st;
+	int fd = fs_redirect_see(fs, parent, name, &st);
+
+	if (fd < 0)
+		return fd;
+	n = fs_node_seen_elsewhere(fs->tree, parent, name, &st, fd);
+	if (!n)
+		return -ENOMEM;
+	fill(fs, n, &st, e);
+	return 0;
+}
+
 int fs_entry_see(struct fs *fs, struct fs_node *parent, const char *name,
 		 struct fuse_entry_param *e)
 {
@@ -84,6 +101,8 @@ int fs_entry_see(struct fs *fs, struct fs_node *parent, const char *name,
 	if (!fs_at_is_name(name))
 		return -EINVAL;
 	r = fs->n_overrides ? see_override(fs, parent, name, e) : -ENOENT;
+	if (r == -ENOENT && fs->redirects)
+		r = see_elsewhere(fs, parent, name, e);
 	if (r != -ENOENT)
 		return r;
 	r = fs_node_pin(fs->tree, parent, &dir);

@@ -272,14 +272,16 @@ uint64_t fs_node_ino(struct fs_tree *t, const struct fs_node *n)
 	return n == first(t) ? 1 : (uint64_t)(uintptr_t)n;
 }
 
-struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const char *name,
-			     const struct stat *st, int fd)
+/* @param elsewhere  fd is the target of a redirected name */
+static struct fs_node *seen(struct fs_tree *t, struct fs_node *parent, const char *name,
+			    const struct stat *st, int fd, bool elsewhere)
 {
 	struct fs_node *n;
 
 	pthread_mutex_lock(&t->lock);
 	n = fs_node_i_find(t, parent, name);
-	if (n && !n->fixed && !n->override && !same_file(n, st)) {
+	if (n && !n->fixed && !n->override &&
+	    (n->elsewhere != elsewhere || !same_file(n, st))) {
 		fs_node_i_detach(t, n);
 		fs_node_i_reap(t, n);
 		n = NULL;
@@ -289,7 +291,8 @@ struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const ch
 		if (n)
 			identify(n, st);
 		if (n && fd >= 0) {
-			n->override = true;
+			n->override = !elsewhere;
+			n->elsewhere = elsewhere;
 			if (fs_node_i_set_shared(n, fd) < 0) {
 				fs_node_i_reap(t, n);
 				n = NULL;
@@ -303,6 +306,18 @@ struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const ch
 	if (fd >= 0)
 		close(fd);
 	return n;
+}
+
+struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const char *name,
+			     const struct stat *st, int fd)
+{
+	return seen(t, parent, name, st, fd, false);
+}
+
+struct fs_node *fs_node_seen_elsewhere(struct fs_tree *t, struct fs_node *parent, const char *name,
+				       const struct stat *st, int fd)
+{
+	return seen(t, parent, name, st, fd, true);
 }
 
 struct fs_node *fs_node_find(struct fs_tree *t, struct fs_node *parent, const char *name)
@@ -408,6 +423,11 @@ ino_t fs_node_inum(const struct fs_node *n)
 bool fs_node_is_override(const struct fs_node *n)
 {
 	return n->override;
+}
+
+bool fs_node_is_elsewhere(const struct fs_node *n)
+{
+	return n->elsewhere;
 }
 
 bool fs_node_is_fixed(const struct fs_node *n)

@@ -98,6 +98,10 @@ uint64_t fs_node_ino(struct fs_tree *t, const struct fs_node *n);
 struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const char *name,
 			     const struct stat *st, int fd);
 
+/** The same for a redirected name: fd is an O_PATH descriptor of its target, and backs the node. */
+struct fs_node *fs_node_seen_elsewhere(struct fs_tree *t, struct fs_node *parent, const char *name,
+				       const struct stat *st, int fd);
+
 /** The node of a name, held, or NULL; give it back with fs_node_put(). */
 struct fs_node *fs_node_find(struct fs_tree *t, struct fs_node *parent, const char *name);
 void fs_node_hold(struct fs_tree *t, struct fs_node *n);
@@ -120,6 +124,8 @@ dev_t fs_node_dev(const struct fs_node *n);
 ino_t fs_node_inum(const struct fs_node *n);
 /** The file is shown in place of the host's and cannot be changed. */
 bool fs_node_is_override(const struct fs_node *n);
+/** The name is redirected, and this is its target. */
+bool fs_node_is_elsewhere(const struct fs_node *n);
 /** A governed root, or the top: it has no name that could be removed or changed. */
 bool fs_node_is_fixed(const struct fs_node *n);
 

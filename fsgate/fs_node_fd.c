@@ -100,7 +100,7 @@ int fs_node_where(struct fs_tree *t, struct fs_node *n, struct fs_where *w)
 	w->at.shared = NULL;
 	w->name[0] = '\0';
 	pthread_mutex_lock(&t->lock);
-	w->self = n->fixed || n->detached || n->override;
+	w->self = n->fixed || n->detached || n->override || n->elsewhere;
 	if (w->self) {
 		bool have = pin_shared(t, n, &w->at);
 

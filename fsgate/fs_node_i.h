@@ -46,6 +46,7 @@ struct fs_node {
 	bool fixed;    /* top and governed roots */
 	bool detached; /* its name is not its own any more */
 	bool override;
+	bool elsewhere; /* its descriptor is of a redirected name's target */
 };
 
 struct fs_tree {

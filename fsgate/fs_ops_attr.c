@@ -252,6 +252,7 @@ static int act_setattr(struct fs_call *c)
 }
 
 static const struct fs_kind setattr_kind = {
+	.steer = FS_STEER_NODE,
 	.op = "setattr",
 	.judge = judge_setattr,
 	.act = act_setattr,
@@ -396,6 +397,7 @@ static int act_get_xattr(struct fs_call *c)
 }
 
 static const struct fs_kind xattr_kind = {
+	.steer = FS_STEER_NODE,
 	.op = "xattr",
 	.judge = judge_xattr,
 	.act = act_set_xattr,

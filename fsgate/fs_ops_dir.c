@@ -17,6 +17,7 @@
 #include "fsgate/fs_conf.h"
 #include "fsgate/fs_entry.h"
 #include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_redirect.h"
 
 #define DIR_BUF 32768
 
@@ -25,7 +26,7 @@ struct fs_dir {
 	int fd; /* -1 for the top */
 	off_t off;
 	size_t at, len;
-	size_t next_override;
+	size_t next_override, next_made;
 	char buf[DIR_BUF];
 };
 
@@ -154,7 +155,7 @@ static int act_list(struct fs_call *c)
 	pthread_mutex_init(&d->lock, NULL);
 	d->off = 0;
 	d->at = d->len = 0;
-	d->next_override = 0;
+	d->next_override = d->next_made = 0;
 	c->fi.fh = (uintptr_t)d;
 	if (fuse_reply_open(c->req, &c->fi) == -ENOENT) {
 		if (d->fd >= 0)
@@ -341,6 +342,27 @@ static void put_overrides(struct listing *l, struct fs_dir *d)
 	}
 }
 
+/* What is only at its target: names that this session made by redirection. */
+static void put_made(struct listing *l, struct fs_dir *d)
+{
+	char name[NAME_MAX + 1];
+	struct stat st, target;
+	int fd;
+
+	for (;;) {
+		l->path[l->base] = '\0';
+		if (!fs_redirect_in(l->fs, l->base ? l->path : "/", d->next_made, name))
+			return;
+		fd = fs_redirect_see(l->fs, l->dir, name, &target);
+		if (fd >= 0)
+			close(fd);
+		if (fd >= 0 && fs_at_stat(d->fd, name, &st) < 0 &&
+		    !put_entry(l, name, S_ISDIR(target.st_mode) ? DT_DIR : DT_REG, target.st_ino, d->off))
+			return;
+		d->next_made++;
+	}
+}
+
 static int fill_from(struct listing *l, struct fs_dir *d, off_t off)
 {
 	int r;
@@ -350,7 +372,7 @@ static int fill_from(struct listing *l, struct fs_dir *d, off_t off)
 			return -errno;
 		d->off = off;
 		d->at = d->len = 0;
-		d->next_override = 0;
+		d->next_override = d->next_made = 0;
 	}
 	while ((r = refill(d)) > 0) {
 		const struct dirent64 *de = (const void *)(d->buf + d->at);
@@ -362,6 +384,8 @@ static int fill_from(struct listing *l, struct fs_dir *d, off_t off)
 	}
 	if (r == 0 && l->fs->n_overrides)
 		put_overrides(l, d);
+	if (r == 0 && l->fs->redirects)
+		put_made(l, d);
 	return r;
 }
 

@@ -156,7 +156,7 @@ static bool may_lock(fuse_req_t req, fuse_ino_t ino)
 		return false;
 	r.file.path = path;
 	policy_decide(&d, fs->gate.policy, &r);
-	return d.verdict == VERDICT_ALLOW || d.verdict == VERDICT_AUDIT ||
+	return d.verdict == VERDICT_ALLOW || d.verdict == VERDICT_AUDIT || d.verdict == VERDICT_REDIRECT ||
 	       d.reason == REASON_DEFAULT;
 }
 

@@ -9,6 +9,7 @@
 #include "fsgate/fs_cred_setup.h"
 #include "fsgate/fs_entry.h"
 #include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_redirect.h"
 #include "fsgate/fs_trash.h"
 
 /* ---- new names ---- */
@@ -43,11 +44,23 @@ static int judge_mknod(struct fs_call *c)
 	return r;
 }
 
+static int make_elsewhere(struct fs_call *c)
+{
+	int fd = S_ISREG(c->mode) ? fs_redirect_make(c, O_WRONLY) : -EACCES;
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return reply_new(c);
+}
+
 static int act_mknod(struct fs_call *c)
 {
 	struct fs_pin dir;
 	int r;
 
+	if (c->answer.redirect)
+		return make_elsewhere(c);
 	r = enter(c, &dir);
 	if (r < 0)
 		return r;
@@ -57,6 +70,7 @@ static int act_mknod(struct fs_call *c)
 }
 
 static const struct fs_kind mknod_kind = {
+	.steer = FS_STEER_NAME,
 	.op = "mknod",
 	.judge = judge_mknod,
 	.act = act_mknod,
@@ -83,16 +97,19 @@ static int judge_mkdir(struct fs_call *c)
 static int act_mkdir(struct fs_call *c)
 {
 	struct fs_pin dir;
-	int r = enter(c, &dir);
+	int r = c->answer.redirect ? fs_redirect_mkdir(c) : enter(c, &dir);
 
 	if (r < 0)
 		return r;
+	if (c->answer.redirect)
+		return reply_new(c);
 	r = mkdirat(dir.fd, c->name, c->mode & 01777) < 0 ? -errno : 0;
 	fs_node_unpin(c->fs->tree, &dir);
 	return r < 0 ? r : reply_new(c);
 }
 
 static const struct fs_kind mkdir_kind = {
+	.steer = FS_STEER_NAME,
 	.op = "mkdir",
 	.judge = judge_mkdir,
 	.act = act_mkdir,
@@ -164,7 +181,7 @@ static int judge_link(struct fs_call *c)
 	r = fs_node_path(t, c->node, NULL, c->path, sizeof(c->path));
 	if (r == 0)
 		r = fs_node_path(t, c->node2, c->name, c->to, sizeof(c->to));
-	if (r == 0)
+	if (r == 0 && !fs_redirect_judge_pair(c, &m, fs_node_is_elsewhere(c->node)))
 		fs_decide_move(&c->answer, c->fs->gate.policy, &m);
 	return r;
 }
@@ -261,6 +278,8 @@ static int judge_gone(struct fs_call *c, enum file_op op)
 	fixed = n && fs_node_is_override(n);
 	fs_node_put(t, n);
 	r = fixed ? -EROFS : fs_call_judge(c, op, c->name);
+	if (r == 0)
+		fs_redirect_judge_gone(c, op);
 	return r == 0 && c->answer.effect == FS_KEEP ? plan_keeping(c) : r;
 }
 
@@ -270,6 +289,8 @@ static int unlink_backing(struct fs_call *c, const struct fs_pin *dir, int flags
 	struct fs_doomed d;
 
 	*alone = false;
+	if (c->steered)
+		return fs_redirect_unlink(c, flags);
 	if (!c->kept.token[0])
 		return unlinkat(dir->fd, c->name, flags) < 0 ? -errno : 0;
 	doomed(c, dir, &d);
@@ -316,6 +337,7 @@ static int act_unlink(struct fs_call *c)
 }
 
 static const struct fs_kind unlink_kind = {
+	.steer = FS_STEER_NAME,
 	.op = "delete",
 	.judge = judge_unlink,
 	.act = act_unlink,
@@ -343,6 +365,7 @@ static int act_rmdir(struct fs_call *c)
 }
 
 static const struct fs_kind rmdir_kind = {
+	.steer = FS_STEER_NAME,
 	.op = "rmdir",
 	.judge = judge_rmdir,
 	.act = act_rmdir,

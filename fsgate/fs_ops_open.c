@@ -17,6 +17,7 @@
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_pass.h"
 #include "fsgate/fs_record.h"
+#include "fsgate/fs_redirect.h"
 #include "fsgate/fs_trash.h"
 #include "fsgate/fs_walk.h"
 #include "fsgate/fs_why.h"
@@ -210,6 +211,7 @@ static int act_open(struct fs_call *c)
 }
 
 static const struct fs_kind open_kind = {
+	.steer = FS_STEER_NODE,
 	.op = "open",
 	.judge = judge_open,
 	.act = act_open,
@@ -238,8 +240,11 @@ static int make_file(struct fs_call *c)
 	const struct fuse_ctx *ctx = fuse_req_ctx(c->req);
 	int flags = (c->fi.flags & ~(O_DIRECT | O_TRUNC)) | O_CREAT | O_EXCL;
 	struct fs_pin dir;
-	int r = fs_cred_as(c->fs->gate.is_root, ctx->uid, ctx->gid, ctx->umask);
+	int r;
 
+	if (c->answer.redirect)
+		return fs_redirect_make(c, flags);
+	r = fs_cred_as(c->fs->gate.is_root, ctx->uid, ctx->gid, ctx->umask);
 	if (r < 0)
 		return r;
 	r = fs_node_pin(c->fs->tree, c->node, &dir);
@@ -260,7 +265,8 @@ static int reply_created(struct fs_call *c, int fd)
 		close(fd);
 		return -EIO;
 	}
-	r = fs_entry_from(c->fs, c->node, c->name, &o.st, &c->entry);
+	r = c->answer.redirect ? fs_redirect_entry(c)
+			       : fs_entry_from(c->fs, c->node, c->name, &o.st, &c->entry);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -300,6 +306,7 @@ static int act_create(struct fs_call *c)
 }
 
 static const struct fs_kind create_kind = {
+	.steer = FS_STEER_NAME,
 	.op = "create",
 	.judge = judge_create,
 	.act = act_create,

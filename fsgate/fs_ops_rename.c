@@ -14,6 +14,7 @@
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_call.h"
 #include "fsgate/fs_ops_i.h"
+#include "fsgate/fs_redirect.h"
 #include "fsgate/fs_trash.h"
 #include "fsgate/fs_walk.h"
 
@@ -170,11 +171,23 @@ static int judge_ends(struct fs_call *c, struct ends *e)
 	return r;
 }
 
+static bool is_elsewhere(struct fs_call *c)
+{
+	struct fs_node *n = fs_node_find(c->fs->tree, c->node, c->name);
+	bool yes = n && fs_node_is_elsewhere(n);
+
+	fs_node_put(c->fs->tree, n);
+	return yes;
+}
+
 static int judge_rename(struct fs_call *c)
 {
+	const struct fs_move m = {.from = c->path, .to = c->to, .op = FILE_RENAME};
 	struct ends e;
 	int r = check(c);
 
+	if (r == 0 && fs_redirect_judge_pair(c, &m, is_elsewhere(c)))
+		return 0;
 	if (r == 0)
 		r = open_ends(c, &e);
 	if (r < 0)
@@ -207,6 +220,8 @@ static int rename_keeping(struct fs_call *c, struct ends *e, bool *alone)
 	int r;
 
 	*alone = false;
+	if (c->steered)
+		return fs_redirect_rename(c);
 	if (!c->kept.token[0])
 		return rename_backing(c, e);
 	doomed(c, e, c->kept.why, &d);
@@ -250,6 +265,7 @@ static int act_rename(struct fs_call *c)
 }
 
 static const struct fs_kind rename_kind = {
+	.steer = FS_STEER_NAME,
 	.op = "rename",
 	.judge = judge_rename,
 	.act = act_rename,
@@ -259,6 +275,7 @@ static const struct fs_kind rename_kind = {
 
 /* A file's move needs no more than the other changes of names. */
 static const struct fs_kind rename_file_kind = {
+	.steer = FS_STEER_NAME,
 	.op = "rename",
 	.judge = judge_rename,
 	.act = act_rename,

@@ -78,6 +78,7 @@ bool fs_record_wanted(struct fs_call *c)
 	switch (a->effect) {
 	case FS_HOLD: /* answered by now */
 	case FS_KEEP:
+	case FS_REDIRECT:
 		return true;
 	case FS_RECORD:
 		return !c->kind->repetitive || !is_repeated(c);

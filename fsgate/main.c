@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "fsgate/fs_conf.h"
 #include "fsgate/fs_place_setup.h"
+#include "fsgate/fs_redirect.h"
 #include "fsgate/fs_serve.h"
 #include "fsgate/fs_setup.h"
 #include "fsgate/fs_trash.h"
@@ -26,6 +27,8 @@ static int set_up(struct fs *fs, struct fs_mount *m, struct err *e)
 		r = fs_conf_load(fs, e);
 	if (r >= 0)
 		r = fs_trash_open(fs, e);
+	if (r >= 0)
+		r = fs_redirect_open(fs, e);
 	if (r < 0)
 		return r;
 	args.uid = fs->uid;

@@ -413,6 +413,7 @@ int main(int argc, char **argv)
 
 	parse(argc, argv);
 	vars.workspace = opt.n_maps ? opt.maps[0].inside : NULL;
+	vars.tmpdir = opt.state;
 	load.file = opt.policy;
 	snprintf(log, sizeof(log), "%s/audit", opt.state);
 	snprintf(run, sizeof(run), "%s/run", opt.state);

@@ -170,7 +170,7 @@ like 'records: what an audited rule allows' "$log" '"verdict":"audit","rule":"wa
 like 'records: the name that forbids a move' "$log" '"rule":"secret".*"because":".*/withsecret/secret"'
 like 'records: how much was written' "$log" '"op":"close".*"(bytes|size)":9'
 like 'records: soft delete' "$log" '"decision":"soft_delete","verdict":"soft_delete".*"token":"[0-9a-f]+"'
-like 'records: a mechanism that is missing' "$log" '"verdict":"redirect".*"unavailable":"redirect"'
+like 'records: redirect' "$log" '"decision":"redirect","verdict":"redirect".*"to":"[^"]*/state/elsewhere/x"'
 like 'records: a hard link to the outside' "$log" '"decision":"deny".*"rule":"fsgate-hard-link"'
 unlike 'records: nothing of a rule that says log: none' "$log" '"rule":"quiet"'
 like 'records: an approval' "$(records root-approve cat --json)" \

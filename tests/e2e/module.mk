@@ -3,7 +3,7 @@ e2e_scripts = %D%/status.sh %D%/io.sh %D%/terminal.sh %D%/programs.sh %D%/networ
 	%D%/approve.sh %D%/audit.sh %D%/kill.sh %D%/policy.sh %D%/nested.sh %D%/user.sh %D%/why.sh
 e2e_scripts += %D%/held.sh
 e2e_scripts += %D%/mount.sh
-e2e_scripts += %D%/trash.sh
+e2e_scripts += %D%/trash.sh %D%/redirect.sh
 e2e_scripts += %D%/workspaces.sh
 dist_check_SCRIPTS += $(e2e_scripts)
 TESTS += $(e2e_scripts)

@@ -16,6 +16,7 @@
 #include "tests/torture/fs_random.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 enum { TREE_EVERY = 5000, HISTORY = 60 };
@@ -493,10 +494,22 @@ static int open_top(const char *path, int job)
 	return open(sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* SIGBUS: a mapped page could not be read */
+static void on_signal(int sig)
+{
+	printf("seed %llu, operation %lu: %s\n", seed, done, strsignal(sig));
+	tell_history();
+	fflush(stdout);
+	_exit(1);
+}
+
 static int job_main(int job, char **dirs, const char *host)
 {
 	seed += (unsigned)job;
 	umask(022);
+	signal(SIGPIPE, SIG_IGN); /* a fifo without a reader */
+	signal(SIGBUS, on_signal);
+	signal(SIGSEGV, on_signal);
 	for (int i = 0; i < 2; i++) {
 		for (int k = 0; k < SLOTS; k++)
 			sides[i].fd[k] = -1;

@@ -35,10 +35,13 @@ bin_PROGRAMS += %D%/agentsh
 	%D%/mount_cmd_run.c \
 	%D%/mount_stale.c %D%/mount_stale.h \
 	%D%/mount_table.c %D%/mount_table.h \
+	%D%/plan_print.c %D%/plan_print.h \
 	%D%/prompt.c %D%/prompt.h \
 	%D%/session.c %D%/session.h \
 	%D%/session_cmd.c \
+	%D%/session_plan.c %D%/session_plan.h \
 	%D%/session_policy.c %D%/session_policy.h \
+	%D%/session_remove.c \
 	%D%/spawn_setup.c %D%/spawn_setup.h \
 	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_i.h \
 	%D%/supervisor_record.c \
@@ -49,7 +52,8 @@ bin_PROGRAMS += %D%/agentsh
 	%D%/trash_cmd.c \
 	%D%/trash_restore.c \
 	%D%/vars.c %D%/vars.h \
-	%D%/wrap.c
+	%D%/wrap.c \
+	%D%/wrap_mount.c %D%/wrap_mount.h
 %C%_agentsh_LDADD = %D%/libsandbox.a $(COMMON_LIBS) $(JANSSON_LIBS)
 include %D%/policy_cmd.mk
 include %D%/audit_cmd.mk

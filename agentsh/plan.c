@@ -49,6 +49,13 @@ int plan_add(struct plan *p, enum plan_kind kind, const char *path, const char *
 	return 0;
 }
 
+int plan_why(struct plan *p, int r, const char *why)
+{
+	if (r == 0)
+		p->entries[p->n_entries - 1].why = why;
+	return r;
+}
+
 const struct plan_entry *plan_covering(const struct plan *p, const char *path)
 {
 	const struct plan_entry *best = NULL;
@@ -85,11 +92,14 @@ static bool is_dir(const char *path)
 
 static int add_bind(struct plan_build *b, const char *path, struct err *e)
 {
-	int r = plan_add(b->plan, PLAN_BIND, path, path, e);
+	int r = plan_why(b->plan, plan_add(b->plan, PLAN_BIND, path, path, e),
+			 "all of it may be read, nothing changed, and nothing of that is recorded");
 
 	for (size_t i = 0; r == 0 && b->args->forbidden && b->args->forbidden[i]; i++)
 		if (path_is_below(b->args->forbidden[i], path) && is_dir(b->args->forbidden[i]))
-			r = plan_add(b->plan, PLAN_MASK, b->args->forbidden[i], NULL, e);
+			r = plan_why(b->plan,
+				     plan_add(b->plan, PLAN_MASK, b->args->forbidden[i], NULL, e),
+				     "agentsh's own");
 	return r;
 }
 
@@ -135,6 +145,22 @@ static int split(struct plan_build *b, const char *root, struct err *e)
 	return r;
 }
 
+/* Why fsgate has to answer for a tree. */
+static const char *reason(const struct plan_build *b, const char *path, enum policy_subtree s)
+{
+	switch (s) {
+	case SUBTREE_READ_ONLY:
+		return plan_has_socket(b, path) ? "read-only, but a service of the host listens in it"
+						: "read-only, but a place where services may listen";
+	case SUBTREE_ALLOWED:
+		return "may be changed";
+	case SUBTREE_MIXED:
+	case SUBTREE_DENIED:
+		break;
+	}
+	return "the policy tells its files apart, or wants records";
+}
+
 static int add_tree(struct plan_build *b, const char *root, struct err *e)
 {
 	enum policy_subtree s = subtree(b, root);
@@ -145,7 +171,7 @@ static int add_tree(struct plan_build *b, const char *root, struct err *e)
 		return 0;
 	if (s == SUBTREE_READ_ONLY && system >= 0 && !plan_has_socket(b, root))
 		return add_bind(b, root, e);
-	r = plan_add(b->plan, PLAN_GOVERNED, root, root, e);
+	r = plan_why(b->plan, plan_add(b->plan, PLAN_GOVERNED, root, root, e), reason(b, root, s));
 	if (r == 0 && system >= 0 && system_trees[system].split)
 		r = split(b, root, e);
 	return r;
@@ -161,12 +187,17 @@ static int add_private(struct plan_build *b, const char *path, struct err *e)
 		return 0;
 	switch (subtree(b, path)) {
 	case SUBTREE_ALLOWED:
-		return plan_add(b->plan, PLAN_TMPFS, path, NULL, e);
+		return plan_why(b->plan, plan_add(b->plan, PLAN_TMPFS, path, NULL, e),
+				"the session's own, everything is allowed");
 	case SUBTREE_MIXED:
 		r = plan_private_dir(host, sizeof(host), b->args, path, e);
-		return r < 0 ? r : plan_add(b->plan, PLAN_GOVERNED, path, host, e);
+		if (r == 0)
+			r = plan_add(b->plan, PLAN_GOVERNED, path, host, e);
+		return plan_why(b->plan, r, "the session's own, the policy tells its files apart");
 	case SUBTREE_READ_ONLY:
-		return in ? plan_add(b->plan, PLAN_MASK, path, NULL, e) : 0;
+		return in ? plan_why(b->plan, plan_add(b->plan, PLAN_MASK, path, NULL, e),
+				     "nothing of the host's is shown here")
+			  : 0;
 	case SUBTREE_DENIED:
 		return 0;
 	}
@@ -193,7 +224,8 @@ static int add_symlinks(struct plan_build *b, struct err *e)
 		target[n] = '\0';
 		if (path_join(full, sizeof(full), "/", target) == 0 &&
 		    plan_covering(b->plan, full) && !plan_covering(b->plan, path))
-			r = plan_add(b->plan, PLAN_SYMLINK, path, target, e);
+			r = plan_why(b->plan, plan_add(b->plan, PLAN_SYMLINK, path, target, e),
+				     "as on the host");
 	}
 	if (d)
 		closedir(d);

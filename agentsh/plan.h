@@ -29,6 +29,7 @@ struct plan_entry {
 	char *host;	/**< on the host; PLAN_TMPFS: NULL */
 	unsigned root;	/**< PLAN_GOVERNED: fsgate's root number */
 	bool read_only; /**< PLAN_GOVERNED: nothing in it can be changed, whatever the policy says */
+	const char *why; /**< for people; a literal */
 };
 
 /** A file whose content the sandbox sees instead of the host's (/etc/resolv.conf, /etc/hosts). */

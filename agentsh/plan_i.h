@@ -52,6 +52,9 @@ bool plan_has_socket(const struct plan_build *b, const char *tree);
 /** @param host  NULL for kinds without one. @return 0 or -ENOMEM in e */
 int plan_add(struct plan *p, enum plan_kind kind, const char *path, const char *host, struct err *e);
 
+/** Say why the entry that was added last is there. @param r  plan_add()'s result, returned */
+int plan_why(struct plan *p, int r, const char *why);
+
 /** The entry that a path of the sandbox lies in: the deepest one; NULL: the private root. */
 const struct plan_entry *plan_covering(const struct plan *p, const char *path);
 

@@ -120,7 +120,7 @@ static int add(struct plan_build *b, const struct plan_mount *m, struct err *e)
 		r = plan_add(b->plan, PLAN_GOVERNED, m->at, m->host, e);
 	if (r == 0)
 		b->plan->entries[b->plan->n_entries - 1].read_only = m->read_only;
-	return r;
+	return plan_why(b->plan, r, m->what);
 }
 
 int plan_add_mounts(struct plan_build *b, struct err *e)

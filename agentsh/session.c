@@ -45,21 +45,6 @@ int session_socket(char *out, size_t size, const struct dirs *dirs, const char *
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
-/* Empty and remove a session's runtime directory: it holds only plain files of ours. */
-static void remove_run_dir(const char *dir)
-{
-	DIR *d = opendir(dir);
-	struct dirent *de;
-
-	if (!d)
-		return;
-	while ((de = readdir(d)))
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			unlinkat(dirfd(d), de->d_name, 0);
-	closedir(d);
-	rmdir(dir);
-}
-
 /* The lock file of a session: opened, and locked when nobody else holds it. -EWOULDBLOCK: live */
 static int try_lock(const char *run_dir, int flags)
 {
@@ -116,7 +101,7 @@ static void remove_dead(void *arg, const char *name)
 	snprintf(run_dir, sizeof(run_dir), "%s/sessions/%s", dirs->runtime, name);
 	/* a directory without a lock file yet may be one that is being created just now */
 	if (stat(run_dir, &st) == 0 && time(NULL) - st.st_mtime > 5)
-		remove_run_dir(run_dir);
+		session_remove(run_dir);
 }
 
 static int make_dirs(const struct dirs *dirs, struct err *e)
@@ -236,6 +221,6 @@ void session_end(struct session *s)
 {
 	if (s->lock < 0)
 		return;
-	remove_run_dir(s->run_dir);
+	session_remove(s->run_dir);
 	close(steal_fd(&s->lock));
 }

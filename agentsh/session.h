@@ -56,6 +56,9 @@ int session_write(const struct session *s, const struct session_facts *f, struct
 /** Remove the runtime directory and drop the lock. */
 void session_end(struct session *s);
 
+/** Remove a runtime directory with all that a session left in it. Not while the session runs. */
+void session_remove(const char *run_dir);
+
 /** Is a supervisor holding this session's lock? */
 bool session_is_live(const struct dirs *dirs, const char *name);
 

@@ -11,6 +11,7 @@
 
 #include "agentsh/broker.h"
 #include "agentsh/env.h"
+#include "agentsh/plan.h"
 #include "agentsh/session.h"
 #include "agentsh/vars.h"
 #include "common/dirs.h"
@@ -24,7 +25,8 @@ struct supervisor_args {
 	struct session *session;
 	struct env *env;
 	char *const *argv;
-	const char *mount_at;	  /**< or NULL */
+	const struct plan_mount *mounts; /**< those of --mount */
+	size_t n_mounts;
 	const char *const *dns;	  /**< upstream servers ADDR:PORT, NULL-terminated, or NULL */
 	enum approver_kind approver;
 	bool quiet;		  /**< no closing line */

@@ -49,6 +49,7 @@ int supervisor_record_start(struct supervisor *s, struct err *e)
 	const struct supervisor_args *a = s->args;
 	size_t n = count_args(a->argv);
 	autofree const char **argv = redact_argv((const char *const *)a->argv, n);
+	const char *mounts[PLAN_MOUNTS_MAX];
 	const struct audit_field fields[] = {
 		AUDIT_F_STRV("argv", argv, argv ? n : 0),
 		AUDIT_F_STR("workspace", a->vars->workspace),
@@ -58,8 +59,13 @@ int supervisor_record_start(struct supervisor *s, struct err *e)
 		AUDIT_F_STR("mechanisms", "namespaces,fuse,nftables,seccomp-notify"),
 		AUDIT_F_U64("uid", geteuid()),
 		AUDIT_F_STR("version", PACKAGE_VERSION),
+		AUDIT_F_STRV("mounts", mounts, a->n_mounts),
 	};
-	int r = record(s, "session_start", "", "", fields, ARRAY_LEN(fields));
+	int r;
+
+	for (size_t i = 0; i < a->n_mounts; i++)
+		mounts[i] = a->mounts[i].at;
+	r = record(s, "session_start", "", "", fields, ARRAY_LEN(fields) - (a->n_mounts == 0));
 
 	if (r == 0)
 		r = record_dropped_env(s);

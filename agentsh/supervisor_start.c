@@ -14,13 +14,10 @@
 #include <unistd.h>
 
 #include "agentsh/gate_config.h"
+#include "agentsh/session_plan.h"
 #include "agentsh/supervisor_i.h"
 #include "agentsh/trash.h"
 #include "common/auto.h"
-#include "common/log.h"
-
-#define RESOLVER4 "10.200.0.1"
-#define RESOLVER6 "fd00:ffff::1"
 
 /* ---- the auditor ---- */
 
@@ -61,8 +58,8 @@ static void put_fs(const struct supervisor *s, struct ipc_msg *m)
 
 static void put_net(const struct supervisor *s, struct ipc_msg *m)
 {
-	gate_put_kv(m, "resolver4", RESOLVER4);
-	gate_put_kv(m, "resolver6", RESOLVER6);
+	gate_put_kv(m, "resolver4", SESSION_RESOLVER4);
+	gate_put_kv(m, "resolver6", SESSION_RESOLVER6);
 	for (unsigned i = 0; s->args->dns && s->args->dns[i]; i++) {
 		char key[32];
 
@@ -119,39 +116,20 @@ int supervisor_configure(struct supervisor *s, struct err *e)
 
 /* ---- the sandbox ---- */
 
-/* A policy that grants nothing there has not thought of worktrees: that is no reason to stop. */
-static bool wants_repository(const struct supervisor_args *a)
-{
-	const char *dir = a->vars->git_common;
-
-	if (!dir[0])
-		return false;
-	if (policy_may_read_below(a->policy, dir))
-		return true;
-	log_warn("git will not work here: the policy grants nothing in %s, the repository of this "
-		 "worktree; give it rules with ${GIT_COMMON_DIR:-/nonexistent}", dir);
-	return false;
-}
-
 int supervisor_plan(struct supervisor *s, struct err *e)
 {
 	const struct supervisor_args *a = s->args;
-	const char *const forbidden[] = {a->dirs->state, a->dirs->runtime, a->dirs->config, NULL};
-	const struct plan_mount git = {"the repository", a->vars->git_common, a->vars->git_common, false};
-	const struct plan_args pa = {
+	const struct session_plan_args pa = {
+		.dirs = a->dirs,
+		.vars = a->vars,
 		.policy = a->policy,
-		.workspace = a->vars->workspace,
-		.mount_at = a->mount_at ? a->vars->seen_as : NULL,
-		.mounts = &git,
-		.n_mounts = wants_repository(a) ? 1 : 0,
-		.home = a->vars->home[0] ? a->vars->home : NULL,
-		.forbidden = forbidden,
-		.run_dir = a->session->run_dir,
-		.resolver = RESOLVER4,
+		.session = a->session,
+		.mounts = a->mounts,
+		.n_mounts = a->n_mounts,
 		.hostname = s->hostname,
 	};
 
-	return plan_build(&s->plan, &pa, e);
+	return session_plan(&s->plan, &pa, e);
 }
 
 /* GATE_SETUP with the pidfd of the sandbox's pid 1. */

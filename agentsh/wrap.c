@@ -10,8 +10,11 @@
 #include "agentsh/cmd.h"
 #include "agentsh/detect.h"
 #include "agentsh/mount_stale.h"
+#include "agentsh/plan_print.h"
+#include "agentsh/session_plan.h"
 #include "agentsh/session_policy.h"
 #include "agentsh/supervisor.h"
+#include "agentsh/wrap_mount.h"
 #include "common/auto.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -25,6 +28,9 @@ static const char usage_text[] =
 	"  --policy FILE      your own policy; with --pack its rules come before the pack's\n"
 	"  --workspace DIR    what the agent works on; default: the current directory\n"
 	"  --mount-at PATH    where the sandbox sees the workspace; default: at its own path\n"
+	"  --mount DIR[:AT][:ro]  one more directory, governed; AT: where the sandbox sees it; ro: it\n"
+	"                     cannot be changed (repeat for more)\n"
+	"  --print-plan[=json]  only tell what the sandbox would see, how, and why\n"
 	"  --name NAME        name of the session; default: made up\n"
 	"  --env NAME=VALUE   set a variable for the command (repeat for more)\n"
 	"  --dns ADDR:PORT    resolver that agentsh asks; default: the host's (repeat for more)\n"
@@ -38,12 +44,14 @@ static const char usage_text[] =
 #define LIST_MAX 64u
 
 struct options {
-	bool isolate, quiet;
+	bool isolate, quiet, print_plan, as_json;
 	const char *pack, *policy, *workspace, *mount_at, *name;
 	char *env[LIST_MAX + 1];
 	size_t n_env;
 	const char *dns[LIST_MAX + 1];
 	size_t n_dns;
+	const char *mounts[LIST_MAX];
+	size_t n_mounts;
 	enum approver_kind approver;
 	char **argv;
 };
@@ -54,6 +62,8 @@ enum option_id {
 	OPT_POLICY,
 	OPT_WORKSPACE,
 	OPT_MOUNT_AT,
+	OPT_MOUNT,
+	OPT_PRINT_PLAN,
 	OPT_NAME,
 	OPT_ENV,
 	OPT_DNS,
@@ -70,6 +80,8 @@ static const struct option long_options[] = {
 	{"policy", required_argument, NULL, OPT_POLICY},
 	{"workspace", required_argument, NULL, OPT_WORKSPACE},
 	{"mount-at", required_argument, NULL, OPT_MOUNT_AT},
+	{"mount", required_argument, NULL, OPT_MOUNT},
+	{"print-plan", optional_argument, NULL, OPT_PRINT_PLAN},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"env", required_argument, NULL, OPT_ENV},
 	{"dns", required_argument, NULL, OPT_DNS},
@@ -124,6 +136,14 @@ static int take_option(struct options *o, int id, char *value, struct err *e)
 	case OPT_MOUNT_AT:
 		o->mount_at = value;
 		return 0;
+	case OPT_MOUNT:
+		return append(o->mounts, &o->n_mounts, "--mount", value, e);
+	case OPT_PRINT_PLAN:
+		o->print_plan = true;
+		o->as_json = value != NULL;
+		if (value && strcmp(value, "json") != 0)
+			return err_say(e, EINVAL, "--print-plan=%s: it knows json", value);
+		return 0;
 	case OPT_NAME:
 		o->name = value;
 		return 0;
@@ -166,7 +186,7 @@ static int parse(struct options *o, int argc, char **argv, struct err *e)
 			return r;
 	}
 	o->argv = argv + optind;
-	if (!o->argv[0])
+	if (!o->argv[0] && !o->print_plan)
 		return err_say(e, EINVAL, "no command given: agentsh wrap [OPTION...] -- COMMAND");
 	return 0;
 }
@@ -190,83 +210,120 @@ static int tell_denials(struct env *env, const struct vars *vars)
 	return env_set(env, "AGENTSH_DENIALS", path);
 }
 
+/* Everything of one run. */
+struct job {
+	struct dirs dirs;
+	struct session session;
+	struct vars vars;
+	struct policy *policy;
+	struct env *env;
+	struct plan_mount mounts[LIST_MAX];
+	struct wrap_mount places[LIST_MAX];
+};
+
 /* Everything that can be refused before a process is started. */
-static int prepare(struct options *o, struct dirs *dirs, struct session *session, struct vars *vars,
-		   struct policy **policy, struct env **env, struct err *e)
+static int prepare(struct job *j, struct options *o, struct err *e)
 {
 	int r;
 
 	if (getenv("AGENTSH_IN_SESSION") && detect_inside())
 		return nested(e);
-	r = dirs_init(dirs, e);
+	r = dirs_init(&j->dirs, e);
 	if (r == 0)
-		r = vars_init(vars, o->workspace, o->mount_at, "", e);
+		r = vars_init(&j->vars, o->workspace, o->mount_at, "", e);
 	if (r == 0)
-		mount_stale_clean(dirs);
+		r = wrap_mounts(j->mounts, j->places, o->mounts, o->n_mounts, e);
 	if (r == 0)
-		r = session_create(session, dirs, o->name, e);
-	vars->policy.session = session->name;
+		mount_stale_clean(&j->dirs);
 	if (r == 0)
-		r = session_policy(policy, o->policy, o->pack, dirs, vars, e);
+		r = session_create(&j->session, &j->dirs, o->name, e);
+	j->vars.policy.session = j->session.name;
 	if (r == 0)
-		r = env_build(env, *policy, environ, o->env, o->n_env, e);
-	if (r == 0 && (env_set(*env, "AGENTSH_IN_SESSION", "1") < 0 ||
-		       env_set(*env, "AGENTSH_SESSION", session->name) < 0 ||
-		       tell_denials(*env, vars) < 0))
+		r = session_policy(&j->policy, o->policy, o->pack, &j->dirs, &j->vars, e);
+	if (r == 0)
+		r = env_build(&j->env, j->policy, environ, o->env, o->n_env, e);
+	if (r == 0 && (env_set(j->env, "AGENTSH_IN_SESSION", "1") < 0 ||
+		       env_set(j->env, "AGENTSH_SESSION", j->session.name) < 0 ||
+		       tell_denials(j->env, &j->vars) < 0))
 		r = err_set(e, ENOMEM, "environment");
 	return r;
 }
 
-static int run(struct options *o, struct err *e)
+/* What --print-plan asks for. */
+static int print_plan(const struct job *j, const struct options *o, struct err *e)
 {
-	struct dirs dirs;
-	struct session session = {.lock = -1};
-	struct vars *vars = calloc(1, sizeof(*vars));
-	autofree struct vars *vars_owner = vars;
-	AUTO(policy_free) struct policy *policy = NULL;
-	AUTO(env_free) struct env *env = NULL;
+	const struct session_plan_args args = {
+		.dirs = &j->dirs,
+		.vars = &j->vars,
+		.policy = j->policy,
+		.session = &j->session,
+		.mounts = j->mounts,
+		.n_mounts = o->n_mounts,
+	};
+	AUTO(plan_free) struct plan *plan = NULL;
+	int r = session_plan(&plan, &args, e);
+
+	if (r == 0)
+		plan_print(plan, o->as_json);
+	return r;
+}
+
+static int supervise(struct job *j, const struct options *o, struct err *e)
+{
 	char digest[65] = "";
-	struct session_facts facts = {.command = o->argv, .mode = "isolate"};
+	struct session_facts facts = {
+		.command = o->argv,
+		.mode = "isolate",
+		.workspace = j->vars.workspace,
+		.policy = policy_name(j->policy),
+		.policy_digest = digest,
+		.started = time(NULL),
+		.supervisor = getpid(),
+	};
 	int r;
 
-	if (!vars)
-		return err_set(e, ENOMEM, "wrap");
-	r = prepare(o, &dirs, &session, vars, &policy, &env, e);
-	if (r < 0) {
-		session_end(&session);
+	session_policy_digest(digest, j->policy);
+	r = session_write(&j->session, &facts, e);
+	if (r < 0)
 		return r;
-	}
-	session_policy_digest(digest, policy);
-	facts.workspace = vars->workspace;
-	facts.policy = policy_name(policy);
-	facts.policy_digest = digest;
-	facts.started = time(NULL);
-	facts.supervisor = getpid();
-	r = session_write(&session, &facts, e);
-	if (r < 0) {
-		session_end(&session);
-		return r;
-	}
 	if (!o->isolate && !o->quiet)
 		log_warn("mode isolate: namespaces, governed files, network and programs "
 			 "(--isolate demands it)");
 	facts.status = supervisor_run(&(struct supervisor_args){
-		.dirs = &dirs,
-		.vars = vars,
-		.policy = policy,
-		.session = &session,
-		.env = env,
+		.dirs = &j->dirs,
+		.vars = &j->vars,
+		.policy = j->policy,
+		.session = &j->session,
+		.env = j->env,
 		.argv = o->argv,
-		.mount_at = o->mount_at,
+		.mounts = j->mounts,
+		.n_mounts = o->n_mounts,
 		.dns = o->n_dns ? o->dns : NULL,
 		.approver = o->approver,
 		.quiet = o->quiet,
 	});
 	facts.ended = time(NULL);
-	if (session_write(&session, &facts, e) < 0)
+	if (session_write(&j->session, &facts, e) < 0)
 		log_err("%s", e->text);
-	session_end(&session);
 	return facts.status;
+}
+
+static int run(struct options *o, struct err *e)
+{
+	struct job *j = calloc(1, sizeof(*j));
+	autofree struct job *owner = j;
+	int r;
+
+	if (!j)
+		return err_set(e, ENOMEM, "wrap");
+	j->session.lock = -1;
+	r = prepare(j, o, e);
+	if (r == 0)
+		r = o->print_plan ? print_plan(j, o, e) : supervise(j, o, e);
+	session_end(&j->session);
+	env_free(j->env);
+	policy_free(j->policy);
+	return r;
 }
 
 int cmd_wrap(int argc, char **argv)

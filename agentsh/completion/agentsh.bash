@@ -22,7 +22,7 @@ _agentsh_value() {
 	case $1 in
 	--pack) _agentsh_words "$(_agentsh_packs)" ;;
 	--policy | --pub | --key | --anchor | --file | --to) _agentsh_files -f ;;
-	--workspace | --home | --dir | --mount-at) _agentsh_files -d ;;
+	--workspace | --home | --dir | --mount-at | --mount) _agentsh_files -d ;;
 	--approver) _agentsh_words cli tty none ;;
 	--session) _agentsh_words last "$(_agentsh_sessions)" ;;
 	--gate) _agentsh_words fs net exec ctl ;;
@@ -52,7 +52,7 @@ _agentsh() {
 		return
 	fi
 	case ${COMP_WORDS[1]},$COMP_CWORD,${COMP_WORDS[2]} in
-	wrap,*) _agentsh_words --isolate --pack --policy --workspace --mount-at --name --env --dns \
+	wrap,*) _agentsh_words --isolate --pack --policy --workspace --mount-at --mount --print-plan --name --env --dns \
 		--approver --quiet --help -- ;;
 	approve,2,*) _agentsh_words list --help ;;
 	approve,3,*) _agentsh_words allow deny --json ;;

@@ -191,6 +191,54 @@ upper'
 	mkdir "$T/rootfs" && mount -t tmpfs -o size=64m none "$T/rootfs"
 	job 'the root of a file system' "$T/rootfs"
 fi
+
+# ---- more directories ----
+mkdir -p "$T/more/sub" "$T/more2" && echo more >"$T/more/f" && echo key >"$T/more/secret" && echo more2 >"$T/more2/f" && own "$T/more" "$T/more2"
+fresh
+cat >"$T/more.yaml" <<EOF
+version: 1
+name: more
+extends: [code-edit]
+file_rules:
+  - {name: more-secret, paths: ["$T/more/secret"], operations: ["*"], decision: hide}
+  - {name: more, paths: ["$T/more", "$T/more/**", "/data", "/data/**"], operations: ["*"], decision: allow}
+  - {name: odd, paths: ["/tmp/odd"], operations: [write], decision: deny}
+EOF
+PACK="--policy $T/more.yaml"
+out=$(inside "$W" --mount "$T/more" --mount "$T/more2:/data:ro" -- sh -c "cd $T/more && ls && cat f /data/f; echo new >new; echo x >/data/f; cat secret")
+like '--mount: governed by its rules' "$out" '^f
+sub
+more
+more2' || :
+is '--mount: seen' "$(printf '%s\n' "$out" | head -n 4 | tr '\n' ' ')" 'f sub more more2 '
+like '--mount: a rule hides' "$out" 'secret: No such file'
+like '--mount ...:ro: cannot be changed' "$out" 'ead-only file system'
+is '--mount: written' "$(cat "$T/more/new" "$T/more2/f")" 'new
+more2'
+like '--mount: in the record of the start' "$(ctl audit cat --json --session last)" '"op": *"session_start".*"mounts": *\["'
+refused() { # NAME SPEC PATTERN
+	out=$(inside "$W" --mount "$2" -- true)
+	like "--mount: refused: $1" "$?$out" "^125agentsh: .*$3"
+}
+refused 'missing' "$T/none" 'No such file'
+refused 'a file' "$T/more/f" 'not a directory'
+refused 'the root' / 'whole host'
+refused 'a relative place' "$T/more:place" 'DIR:/PLACE'
+refused '/proc' /proc "sandbox's own"
+refused 'agentsh itself' "$T/state" "agentsh's own directory"
+refused 'nothing granted: which rule is missing' /var/spool 'grants nothing there.*paths: \['
+refused 'a place that is not there' "$T/more:/usr/not-there" '(does not exist on the host|grants nothing)'
+plan=$(inside "$W" --mount "$T/more2:/data:ro" --print-plan -- true)
+is '--print-plan: 0' $? 0
+like '--print-plan: the workspace' "$plan" "^governed +$W +the workspace"
+like '--print-plan: a mount' "$plan" "^governed-ro +/data +--mount; is $T/more2"
+like '--print-plan: a bind, and why' "$plan" '^read-only +/usr +.*nothing changed'
+like '--print-plan: what is generated' "$plan" '^generated +/etc/hosts'
+is '--print-plan=json' "$(inside "$W" --print-plan=json -- true | $python -c 'import json, sys; print({e["kind"] for e in json.load(sys.stdin)} >= {"governed", "read-only", "link"})')" True
+# /tmp is governed by this policy, so the session has one on the host: it goes with the session
+inside "$W" -- sh -c 'cd /tmp && p=d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d && for i in 1 2 3 4 5 6 7 8; do mkdir -p $p && cd $p; done; mkdir closed && echo x >closed/f && chmod 0 closed; ln -s / root' >"$T/out"
+is 'nothing of a private /tmp is left' "$(cat "$T/out"; find "$T/state/run/sessions" -mindepth 1 | head -n 3)" ''
+
 ctl audit verify >"$T/out" 2>&1
 [ $? != 1 ] && ok 'verify' || nok 'verify' "$(cat "$T/out")"
 no_leftover_process() { [ -z "$(e2e_processes)" ] || { sleep 1; [ -z "$(e2e_processes)" ]; }; }

@@ -18,13 +18,13 @@
 static struct sock_filter fixture_filter[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
 
 static struct plan_entry fixture_entries[] = {
-	{PLAN_BIND, (char *)"/usr", (char *)"/usr", 0, false},
-	{PLAN_BIND, (char *)"/etc", (char *)"/etc", 0, false},
-	{PLAN_SYMLINK, (char *)"/bin", (char *)"usr/bin", 0, false},
-	{PLAN_SYMLINK, (char *)"/lib", (char *)"usr/lib", 0, false},
-	{PLAN_SYMLINK, (char *)"/lib64", (char *)"usr/lib64", 0, false},
-	{PLAN_TMPFS, (char *)"/tmp", NULL, 0, false},
-	{PLAN_TMPFS, (char *)"/dev/shm", NULL, 0, false},
+	{PLAN_BIND, (char *)"/usr", (char *)"/usr", 0, false, NULL},
+	{PLAN_BIND, (char *)"/etc", (char *)"/etc", 0, false, NULL},
+	{PLAN_SYMLINK, (char *)"/bin", (char *)"usr/bin", 0, false, NULL},
+	{PLAN_SYMLINK, (char *)"/lib", (char *)"usr/lib", 0, false, NULL},
+	{PLAN_SYMLINK, (char *)"/lib64", (char *)"usr/lib64", 0, false, NULL},
+	{PLAN_TMPFS, (char *)"/tmp", NULL, 0, false, NULL},
+	{PLAN_TMPFS, (char *)"/dev/shm", NULL, 0, false, NULL},
 };
 
 static struct plan fixture_plan = {.entries = fixture_entries,

@@ -242,16 +242,16 @@ static const char *const governed_checks =
 static void test_governed(void)
 {
 	struct plan_entry entries[] = {
-		{PLAN_BIND, (char *)"/etc", (char *)"/etc", 0, false},
-		{PLAN_SYMLINK, (char *)"/bin", (char *)"usr/bin", 0, false},
-		{PLAN_GOVERNED, (char *)"/gov", (char *)"", 0, false},
-		{PLAN_GOVERNED, (char *)"/gov/sub", (char *)"", 2, false},
-		{PLAN_SYMLINK, (char *)"/lib", (char *)"usr/lib", 0, false},
-		{PLAN_SYMLINK, (char *)"/lib64", (char *)"usr/lib64", 0, false},
-		{PLAN_TMPFS, (char *)"/tmp", NULL, 0, false},
-		{PLAN_GOVERNED, (char *)"/tmp/a/ws", (char *)"", 1, false},
-		{PLAN_BIND, (char *)"/usr", (char *)"/usr", 0, false},
-		{PLAN_MASK, (char *)"/usr/share", NULL, 0, false},
+		{PLAN_BIND, (char *)"/etc", (char *)"/etc", 0, false, NULL},
+		{PLAN_SYMLINK, (char *)"/bin", (char *)"usr/bin", 0, false, NULL},
+		{PLAN_GOVERNED, (char *)"/gov", (char *)"", 0, false, NULL},
+		{PLAN_GOVERNED, (char *)"/gov/sub", (char *)"", 2, false, NULL},
+		{PLAN_SYMLINK, (char *)"/lib", (char *)"usr/lib", 0, false, NULL},
+		{PLAN_SYMLINK, (char *)"/lib64", (char *)"usr/lib64", 0, false, NULL},
+		{PLAN_TMPFS, (char *)"/tmp", NULL, 0, false, NULL},
+		{PLAN_GOVERNED, (char *)"/tmp/a/ws", (char *)"", 1, false, NULL},
+		{PLAN_BIND, (char *)"/usr", (char *)"/usr", 0, false, NULL},
+		{PLAN_MASK, (char *)"/usr/share", NULL, 0, false, NULL},
 	};
 	char dir[] = "/var/tmp/test_sandbox.XXXXXX", name[PATH_MAX], generated[PATH_MAX];
 	struct plan_override override = {(char *)"/etc/passwd", generated, false};
@@ -434,7 +434,7 @@ static void test_refusals(void)
 	char *argv[] = {(char *)"true", NULL};
 	struct sandbox_args args = fixture_args(argv);
 	struct sandbox sb = SANDBOX_INIT;
-	struct plan_entry missing = {PLAN_BIND, (char *)"/x", (char *)"/no/such/tree", 0, false};
+	struct plan_entry missing = {PLAN_BIND, (char *)"/x", (char *)"/no/such/tree", 0, false, NULL};
 	struct plan broken = {.entries = &missing, .n_entries = 1};
 	int saved = fcntl(0, F_DUPFD_CLOEXEC, 10), dir = open("/", O_RDONLY | O_DIRECTORY);
 	struct err e = ERR_INIT;

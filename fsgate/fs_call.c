@@ -123,6 +123,19 @@ static void act(struct fs_call *c)
 	fuse_reply_err(c->req, -r);
 }
 
+/*
+ * What is hidden is not there. But who makes a name that may not be has to be told: "there is no
+ * such file" would be about the directory.
+ */
+static int hidden_error(const struct fs_call *c)
+{
+	const unsigned making = 1u << FILE_CREATE | 1u << FILE_MKDIR | 1u << FILE_MKNOD |
+				1u << FILE_SYMLINK;
+	bool new_name = c->node2 && c->answer.path == c->to;
+
+	return new_name || making & 1u << c->answer.op ? EACCES : ENOENT;
+}
+
 static void run(struct fs_call *c)
 {
 	int r = c->kind->judge(c);
@@ -145,7 +158,7 @@ static void run(struct fs_call *c)
 			fs_hold(c);
 		return;
 	case FS_HIDE:
-		fs_call_refuse(c, ENOENT);
+		fs_call_refuse(c, hidden_error(c));
 		return;
 	case FS_DENY:
 		fs_call_refuse(c, c->answer.error ? c->answer.error : EACCES);

@@ -59,6 +59,7 @@ static void answer(struct fs_answer *a, const struct policy *p, enum file_op op,
 	a->effect = effect_of(a->d.verdict, op);
 	a->missing = NULL;
 	a->redirect = a->effect == FS_REDIRECT;
+	a->unlogged = a->d.log == POLICY_LOG_NONE;
 	a->op = op;
 	a->path = path;
 	a->error = 0;
@@ -66,11 +67,12 @@ static void answer(struct fs_answer *a, const struct policy *p, enum file_op op,
 
 void fs_decide_merge(struct fs_answer *a, const struct fs_answer *b)
 {
-	bool redirect = a->redirect || b->redirect;
+	bool redirect = a->redirect || b->redirect, unlogged = a->unlogged && b->unlogged;
 
 	if (strictness(b->effect) > strictness(a->effect))
 		*a = *b;
 	a->redirect = redirect;
+	a->unlogged = unlogged;
 }
 
 void fs_decide(struct fs_answer *a, const struct policy *p, const struct fs_question *q, size_t n)

@@ -38,6 +38,7 @@ struct fs_answer {
 	struct decision d;	/**< the one that decided */
 	enum file_op op;	/**< what it was asked about */
 	const char *path;	/**< borrowed from the question */
+	bool unlogged;		/**< every combined answer's rule says log: none */
 	bool redirect;		/**< one of the combined answers was to redirect */
 	int error;		/**< what the caller gets when denied; 0: EACCES */
 	const char *missing;	/**< the policy wants this mechanism, which is not there; or NULL */

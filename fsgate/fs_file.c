@@ -101,7 +101,7 @@ static void record_written(struct fs *fs, struct fs_file *f)
 		w.size_before = f->before.size;
 		w.size = st.st_size;
 	}
-	if (w.bytes && fs_node_path(fs->tree, f->node, NULL, path, sizeof(path)) == 0)
+	if (w.bytes && !f->unlogged && fs_node_path(fs->tree, f->node, NULL, path, sizeof(path)) == 0)
 		fs_record_close(fs, &f->who, path, &w);
 }
 
@@ -124,7 +124,8 @@ void fs_file_close(struct fs *fs, struct fs_file *f)
 		record_written(fs, f);
 	}
 	fs_lock_release(fs, f);
-	fs_pass_leave(fs, f->node, f->passed);
+	if (!f->full)
+		fs_pass_leave(fs, f->node, f->passed);
 	fs_node_del_file(fs->tree, f->node, f);
 	close(f->fd);
 	free(f);

@@ -21,6 +21,8 @@ struct fs_file {
 	_Atomic uint64_t written;    /**< bytes */
 	bool passed;		     /**< by passthrough */
 	bool flocked;		     /**< flock(2) was taken through it, once */
+	bool full;		     /**< fs_full.h: each read and write is recorded */
+	bool unlogged;		     /**< the rule says log: none */
 	bool fresh;		     /**< a write need not change the time stamp */
 	struct fs_stamp before;	     /**< of a passed writer: as it was opened */
 	struct fs_who_is who;	     /**< opened by */

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_call.h"
 #include "fsgate/fs_file.h"
+#include "fsgate/fs_full.h"
 #include "fsgate/fs_lock.h"
 #include "fsgate/fs_ops_i.h"
 
@@ -19,10 +22,15 @@
 void fs_ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(size);
+	struct fs_file *f = fs_file_of(fi);
 
 	(void)ino;
+	if (f->full) {
+		fs_full_read(req, f, size, off);
+		return;
+	}
 	buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
-	buf.buf[0].fd = fs_file_of(fi)->fd;
+	buf.buf[0].fd = f->fd;
 	buf.buf[0].pos = off;
 	fuse_reply_data(req, &buf, FUSE_BUF_SPLICE_MOVE);
 }
@@ -68,6 +76,10 @@ void fs_ops_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, of
 	ssize_t n;
 
 	(void)ino;
+	if (fs_full_note(req, f, "write", off, fuse_buf_size(in)) < 0) {
+		fuse_reply_err(req, EIO);
+		return;
+	}
 	buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
 	buf.buf[0].fd = f->fd;
 	buf.buf[0].pos = off;
@@ -106,10 +118,13 @@ void fs_ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file
 void fs_ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 		      struct fuse_file_info *fi)
 {
-	int r = fallocate(fs_file_of(fi)->fd, mode, off, len);
+	struct fs_file *f = fs_file_of(fi);
 
 	(void)ino;
-	fuse_reply_err(req, r < 0 ? errno : 0);
+	if (fs_full_note(req, f, "fallocate", off, (size_t)len) < 0)
+		fuse_reply_err(req, EIO);
+	else
+		fuse_reply_err(req, fallocate(f->fd, mode, off, len) < 0 ? errno : 0);
 }
 
 void fs_ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
@@ -128,12 +143,17 @@ void fs_ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 			    struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
 			    struct fuse_file_info *fi_out, size_t len, int flags)
 {
-	struct fs_file *out = fs_file_of(fi_out);
-	ssize_t n = copy_file_range(fs_file_of(fi_in)->fd, &off_in, out->fd, &off_out, len,
-				    (unsigned)flags);
+	struct fs_file *in = fs_file_of(fi_in), *out = fs_file_of(fi_out);
+	ssize_t n;
 
 	(void)ino_in;
 	(void)ino_out;
+	if (fs_full_note(req, in, "read", off_in, len) < 0 ||
+	    fs_full_note(req, out, "write", off_out, len) < 0) {
+		fuse_reply_err(req, EIO);
+		return;
+	}
+	n = copy_file_range(in->fd, &off_in, out->fd, &off_out, len, (unsigned)flags);
 	if (n < 0) {
 		fuse_reply_err(req, errno);
 		return;
@@ -145,19 +165,52 @@ void fs_ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 /* ---- locks ---- */
 
 /* Taking a lock is judged by name; only a rule that says no counts, the file is open already. */
-static bool may_lock(fuse_req_t req, fuse_ino_t ino)
+static int judge_lock(struct fs_call *c)
 {
-	struct fs *fs = fuse_req_userdata(req);
-	struct policy_request r = {.kind = POLICY_FILE, .file = {.op = FILE_LOCK}};
-	char path[PATH_MAX];
-	struct decision d;
+	int r = fs_call_judge(c, FILE_LOCK, NULL);
 
-	if (fs_node_path(fs->tree, fs_node_of(fs->tree, ino), NULL, path, sizeof(path)) < 0)
-		return false;
-	r.file.path = path;
-	policy_decide(&d, fs->gate.policy, &r);
-	return d.verdict == VERDICT_ALLOW || d.verdict == VERDICT_AUDIT || d.verdict == VERDICT_REDIRECT ||
-	       d.reason == REASON_DEFAULT;
+	if (r == 0 && c->answer.d.reason == REASON_DEFAULT)
+		c->answer.effect = FS_ALLOW;
+	return r;
+}
+
+static int act_setlk(struct fs_call *c)
+{
+	struct flock lock;
+
+	memcpy(&lock, c->value, sizeof(lock));
+	fs_lock_set(c->req, fs_node_ino(c->fs->tree, c->node), &c->fi, &lock, c->flags);
+	return 0;
+}
+
+static int act_flock(struct fs_call *c)
+{
+	fs_lock_flock(c->req, fs_node_ino(c->fs->tree, c->node), &c->fi, c->flags);
+	return 0;
+}
+
+static const struct fs_kind setlk_kind = {
+	.op = "lock",
+	.judge = judge_lock,
+	.act = act_setlk,
+	.steer = FS_STEER_NODE,
+	.quiet = true,
+};
+
+static const struct fs_kind flock_kind = {
+	.op = "lock",
+	.judge = judge_lock,
+	.act = act_flock,
+	.steer = FS_STEER_NODE,
+	.quiet = true,
+};
+
+static void init_lock(struct fs_call *c, fuse_req_t req, const struct fs_kind *kind, fuse_ino_t ino,
+		      const struct fuse_file_info *fi)
+{
+	fs_call_init(c, req, kind, ino);
+	c->fi = *fi;
+	c->has_fi = true;
 }
 
 void fs_ops_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock)
@@ -168,16 +221,28 @@ void fs_ops_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, str
 void fs_ops_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct flock *lock,
 		  int wait)
 {
-	if (lock->l_type != F_UNLCK && !may_lock(req, ino))
-		fuse_reply_err(req, EACCES);
-	else
+	struct fs_call c;
+
+	if (lock->l_type == F_UNLCK) {
 		fs_lock_set(req, ino, fi, lock, wait);
+		return;
+	}
+	init_lock(&c, req, &setlk_kind, ino, fi);
+	c.value = lock;
+	c.size = sizeof(*lock);
+	c.flags = wait;
+	fs_call_run(&c);
 }
 
 void fs_ops_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 {
-	if (!may_lock(req, ino))
-		fuse_reply_err(req, EACCES);
-	else
+	struct fs_call c;
+
+	if ((op & ~LOCK_NB) == LOCK_UN) {
 		fs_lock_flock(req, ino, fi, op);
+		return;
+	}
+	init_lock(&c, req, &flock_kind, ino, fi);
+	c.flags = op;
+	fs_call_run(&c);
 }

@@ -224,6 +224,7 @@ static int act_link(struct fs_call *c)
 }
 
 static const struct fs_kind link_kind = {
+	.steer = FS_STEER_NAME,
 	.op = "link",
 	.judge = judge_link,
 	.act = act_link,

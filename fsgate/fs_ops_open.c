@@ -14,6 +14,7 @@
 #include "fsgate/fs_cred_setup.h"
 #include "fsgate/fs_entry.h"
 #include "fsgate/fs_file.h"
+#include "fsgate/fs_full.h"
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_pass.h"
 #include "fsgate/fs_record.h"
@@ -110,8 +111,6 @@ static void tell_caches(struct fs_call *c, const struct stat *st)
 /* Shall the kernel read and write by itself? */
 static bool wants_pass(const struct fs_call *c, off_t size)
 {
-	if (c->answer.d.log == POLICY_LOG_FULL)
-		return false; /* each read and write is to be seen here */
 	return (c->fi.flags & O_ACCMODE) != O_RDONLY || size > SMALL;
 }
 
@@ -120,18 +119,26 @@ struct opening {
 	struct fs_node *node;
 	int fd;
 	int32_t id; /* of the backing, or 0 */
+	bool full;  /* fs_full.h */
 	struct stat st;
 };
 
 static void enter(struct fs_call *c, struct opening *o)
 {
+	o->full = fs_full_wanted(c);
+	if (o->full) { /* each read and write is to be seen here */
+		c->fi.direct_io = 1;
+		c->passes = false;
+		return;
+	}
 	o->id = fs_pass_enter(c->fs, o->node, o->fd, wants_pass(c, o->st.st_size));
 	c->passes = o->id != 0;
 }
 
 static void leave(struct fs_call *c, struct opening *o)
 {
-	fs_pass_leave(c->fs, o->node, o->id != 0);
+	if (!o->full)
+		fs_pass_leave(c->fs, o->node, o->id != 0);
 	close(o->fd);
 }
 
@@ -143,9 +150,12 @@ static struct fs_file *make_handle(struct fs_call *c, struct opening *o)
 
 	c->fi.fh = (uintptr_t)f;
 	if (!f) {
-		fs_pass_leave(c->fs, o->node, o->id != 0);
+		if (!o->full)
+			fs_pass_leave(c->fs, o->node, o->id != 0);
 		return NULL;
 	}
+	f->full = o->full;
+	f->unlogged = c->answer.effect == FS_ALLOW && c->answer.unlogged;
 	f->passed = o->id != 0;
 	f->who = *fs_call_who(c);
 	f->rule = c->answer.d.rule;
@@ -291,7 +301,7 @@ static int act_create(struct fs_call *c)
 {
 	int fd, r;
 
-	c->passes = wants_pass(c, 0) && fs_pass_works(c->fs, fs_node_dev(c->node));
+	c->passes = wants_pass(c, 0) && !fs_full_wanted(c) && fs_pass_works(c->fs, fs_node_dev(c->node));
 	r = fs_call_record(c, 0);
 	if (r < 0)
 		return r;

@@ -73,8 +73,6 @@ bool fs_record_wanted(struct fs_call *c)
 {
 	const struct policy_audit *conf = &c->fs->gate.audit_conf;
 	const struct fs_answer *a = &c->answer;
-	bool none = a->d.log == POLICY_LOG_NONE;
-
 	switch (a->effect) {
 	case FS_HOLD: /* answered by now */
 	case FS_KEEP:
@@ -83,10 +81,10 @@ bool fs_record_wanted(struct fs_call *c)
 	case FS_RECORD:
 		return !c->kind->repetitive || !is_repeated(c);
 	case FS_ALLOW:
-		return c->kept.token[0] || (conf->log_allowed && !none && !c->kind->quiet);
+		return c->kept.token[0] || (conf->log_allowed && !a->unlogged && !c->kind->quiet);
 	case FS_HIDE:
 	case FS_DENY:
-		if (!conf->log_denied || none)
+		if (!conf->log_denied || a->d.log == POLICY_LOG_NONE)
 			return false;
 		return !c->kind->repetitive || !is_repeated(c);
 	}
@@ -220,4 +218,27 @@ void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *pat
 
 	/* the bytes are written: a log that is full denies the next open */
 	audit_append(fs->gate.audit, &ev);
+}
+
+int fs_record_io(struct fs *fs, const struct fs_io *io)
+{
+	const struct audit_field fields[] = {
+		AUDIT_F_STR("path", io->path),
+		AUDIT_F_I64("offset", io->offset),
+		AUDIT_F_U64("bytes", io->bytes),
+	};
+	const struct audit_event ev = {
+		.op = io->op,
+		.decision = "allow",
+		.verdict = VERDICT_ALLOW,
+		.rule = io->rule ? io->rule : "",
+		.message = "",
+		.pid = io->who.pid,
+		.comm = io->who.comm,
+		.fields = fields,
+		.n_fields = ARRAY_LEN(fields),
+		.durability = gate_durability(&fs->gate, false, strcmp(io->op, "read") != 0),
+	};
+
+	return audit_append(fs->gate.audit, &ev);
 }

@@ -37,6 +37,17 @@ struct fs_written {
 void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path,
 		     const struct fs_written *w);
 
+/** One read or write of a file with log: full. */
+struct fs_io {
+	const char *op, *path, *rule;
+	off_t offset;
+	uint64_t bytes;
+	struct fs_who_is who;
+};
+
+/** @return 0 or -errno: it must not happen */
+int fs_record_io(struct fs *fs, const struct fs_io *io);
+
 /** The message of the call's decision, expanded. */
 void fs_record_message(const struct fs_call *c, char *buf, size_t size);
 

@@ -455,9 +455,9 @@ int fs_redirect_before(struct fs_call *c)
 	case FS_STEER_NODE:
 		return before_node(c);
 	case FS_STEER_NAME:
-		if (c->name2 && c->steered)
+		if (c->node2 && c->steered)
 			return 0;
-		if (c->name2)
+		if (c->node2)
 			return refuse(c, EXDEV, "the rule redirects changes: copy the file");
 		if (!find(c->fs, c->path, &t))
 			return refuse(c, EACCES, "only creating and writing can be redirected");

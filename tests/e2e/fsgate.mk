@@ -5,4 +5,4 @@ check_PROGRAMS += %D%/fs_mount %D%/fs_try
 %C%_fs_try_SOURCES = %D%/fs_try.c
 dist_check_SCRIPTS += %D%/fsgate.sh
 TESTS += %D%/fsgate.sh
-EXTRA_DIST += %D%/fsgate.yaml %D%/fs_io.py
+EXTRA_DIST += %D%/fsgate.yaml %D%/fs_io.py %D%/fs_matrix.py

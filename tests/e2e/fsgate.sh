@@ -56,7 +56,7 @@ mount_run() { # DIR APPROVE OPTIONS... -- COMMAND...
 	mr_dir=$1
 	mr_approve=$2
 	shift 2
-	timeout 120 "$me/fs_mount" --policy "$src/tests/e2e/fsgate.yaml" --state "$mr_dir/state" \
+	timeout 120 "$me/fs_mount" --policy "${fs_policy:-$src/tests/e2e/fsgate.yaml}" --state "$mr_dir/state" \
 		--approve "$mr_approve" --map "$mr_dir/ws=$mr_dir/back" "$@"
 }
 
@@ -95,6 +95,33 @@ data() { # NAME OPTIONS...: reads, writes and mappings, from both sides
 
 records() { # NAME
 	AGENTSH_STATE_DIR=$tap_tmp/$1/state "$build/agentsh/agentsh" audit "$2" ${3:+"$3"} 2>&1
+}
+
+part() { # NAME STATUS OUTPUT: TAP lines as one
+	bad=$(printf '%s\n' "$3" | grep -A1 '^not ok')
+	if [ "$2" = 0 ] && [ -z "$bad" ]; then
+		ok "$1: all $(printf '%s\n' "$3" | grep -c '^ok')"
+	else
+		nok "$1: status $2" "${bad:-$3}"
+	fi
+}
+
+matrix() { # NAME APPROVE OPTIONS...: every operation under every verdict
+	m_name=$1
+	m_approve=$2
+	shift 2
+	m_dir=$tap_tmp/$m_name
+	m_py=$src/tests/e2e/fs_matrix.py
+	mkdir -p "$m_dir/back" "$m_dir/ws" "$m_dir/state"
+	python3 "$m_py" policy >"$m_dir/policy.yaml"
+	python3 "$m_py" layout "$m_dir/back"
+	# shellcheck disable=SC2016
+	out=$(fs_policy=$m_dir/policy.yaml mount_run "$m_dir" "$m_approve" "$@" -- sh -c \
+		'cd "$1/ws" && exec python3 "$2" run "$1/back" "$3"' sh "$m_dir" "$m_py" "$m_approve" 2>&1)
+	part "$m_name: operations and verdicts" $? "$out"
+	records "$m_name" cat --json >"$m_dir/log"
+	out=$(python3 "$m_py" records "$m_approve" <"$m_dir/log" 2>&1)
+	part "$m_name: records" $? "$out"
 }
 
 # A user, with a /dev/fuse that users may open, in a mount namespace of its own; source and build
@@ -140,6 +167,8 @@ fi
 if [ "$(id -u)" != 0 ]; then
 	table user none --user
 	table user-approve allow --user
+	matrix user-matrix allow --user
+	matrix user-matrix-refused deny --user
 	data user-data --user
 	log=$(records user-data cat --json)
 	unlike 'a user: no passthrough' "$log" '"io":"passthrough"'
@@ -149,6 +178,8 @@ fi
 table root none
 table root-approve allow
 table root-refuse deny
+matrix root-matrix allow
+matrix root-matrix-refused deny
 data root-data
 log=$(records root-data cat --json)
 if [ "$("$build/agentsh/agentsh" detect 2>/dev/null | grep -c '^yes.*FUSE passthrough')" = 1 ]; then

@@ -62,7 +62,7 @@ static const struct detect_probe probes[] = {
 	{"cgroup v2", "resource limits", false, probe_cgroup,
 	 "run as root, or in a delegated systemd scope: systemd-run --user --scope -p Delegate=yes"},
 	{"IPv6", "governed IPv6", false, probe_ipv6, "without it the sandbox has IPv4 only"},
-	{"Landlock", "a second belt (not used by this version)", false, probe_landlock, ""},
+	{"Landlock", "confines fsgate itself to the governed trees", false, probe_landlock, ""},
 };
 
 const struct detect_probe *detect_probes(size_t *n)

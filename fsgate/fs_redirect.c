@@ -146,6 +146,16 @@ int fs_redirect_open(struct fs *fs, struct err *e)
 	return r;
 }
 
+int fs_redirect_dir(const struct fs *fs, size_t n, const char **file)
+{
+	const struct fs_redirects *rs = fs->redirects;
+
+	if (!rs || n >= rs->n)
+		return -1;
+	*file = rs->rules[n].file;
+	return rs->rules[n].dir;
+}
+
 void fs_redirect_close(struct fs *fs)
 {
 	struct fs_redirects *rs = fs->redirects;

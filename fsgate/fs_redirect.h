@@ -22,6 +22,9 @@ struct fs_redirects; /* opaque: fs_redirect.c */
 int fs_redirect_open(struct fs *fs, struct err *e);
 void fs_redirect_close(struct fs *fs);
 
+/** The nth of these directories, borrowed; -1 past the end. @param file  in it, or NULL: all of it */
+int fs_redirect_dir(const struct fs *fs, size_t n, const char **file);
+
 /**
  * Lookup: has the name a target?
  *

@@ -15,7 +15,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/priv.h"
+#include "fsgate/fs_confine_setup.h"
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_hold.h"
 #include "fsgate/fs_lock.h"
@@ -111,7 +111,7 @@ int fs_serve_attach(struct fs *fs, int dev, struct err *e)
 
 int fs_serve_drop(struct fs *fs, struct err *e)
 {
-	return priv_drop(fs->gate.is_root ? ROOT_KEEPS : 0, e);
+	return fs_confine(fs, fs->gate.is_root ? ROOT_KEEPS : 0, e);
 }
 
 void fs_serve_end(struct fs *fs)

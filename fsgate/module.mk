@@ -1,15 +1,17 @@
 # the server's parts, for the program and its tests
 noinst_LIBRARIES += %D%/libfsgate.a
-%C%_libfsgate_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS) $(JANSSON_CFLAGS)
+%C%_libfsgate_a_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS) $(JANSSON_CFLAGS) $(SECCOMP_CFLAGS)
 %C%_libfsgate_a_SOURCES = \
 	%D%/fs.h \
 	%D%/fs_at.c %D%/fs_at.h \
 	%D%/fs_call.c %D%/fs_call.h \
 	%D%/fs_conf.c %D%/fs_conf.h \
+	%D%/fs_confine_setup.c %D%/fs_confine_setup.h \
 	%D%/fs_cred_setup.c %D%/fs_cred_setup.h \
 	%D%/fs_decide.c %D%/fs_decide.h \
 	%D%/fs_entry.c %D%/fs_entry.h \
 	%D%/fs_file.c %D%/fs_file.h \
+	%D%/fs_filter.c %D%/fs_filter.h \
 	%D%/fs_hold.c %D%/fs_hold.h \
 	%D%/fs_lock.c %D%/fs_lock.h \
 	%D%/fs_node.c %D%/fs_node.h %D%/fs_node_i.h \
@@ -36,7 +38,7 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_who.c %D%/fs_who.h \
 	%D%/fs_why.c %D%/fs_why.h \
 	%D%/fs_why_policy.c
-FSGATE_LIBS = %D%/libfsgate.a $(COMMON_LIBS) $(FUSE_LIBS) $(JANSSON_LIBS)
+FSGATE_LIBS = %D%/libfsgate.a $(COMMON_LIBS) $(FUSE_LIBS) $(JANSSON_LIBS) $(SECCOMP_LIBS)
 
 gate_PROGRAMS += %D%/agentsh-fsgate
 %C%_agentsh_fsgate_CPPFLAGS = $(AM_CPPFLAGS) $(FUSE_CFLAGS)

@@ -35,6 +35,7 @@ bin_PROGRAMS += %D%/agentsh
 	%D%/mount_cmd_run.c \
 	%D%/mount_stale.c %D%/mount_stale.h \
 	%D%/mount_table.c %D%/mount_table.h \
+	%D%/outside.c %D%/outside.h \
 	%D%/plan_print.c %D%/plan_print.h \
 	%D%/prompt.c %D%/prompt.h \
 	%D%/session.c %D%/session.h \

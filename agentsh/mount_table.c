@@ -26,8 +26,11 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-/* Fields are separated by single spaces; the place is the fifth, " - " precedes type and source. */
-static bool parse(struct mount_entry *out, char *line, const char *at)
+/*
+ * Fields are separated by single spaces; the place is the fifth, " - " precedes type and source.
+ * @return the place, in line; NULL: not such a line
+ */
+static const char *parse(struct mount_entry *out, char *line)
 {
 	char *rest = strstr(line, " - "), *place = line, *save = NULL, *type, *source;
 
@@ -36,36 +39,57 @@ static bool parse(struct mount_entry *out, char *line, const char *at)
 		place = place ? place + 1 : NULL;
 	}
 	if (!rest || !place || place > rest)
-		return false;
+		return NULL;
 	place[strcspn(place, " ")] = '\0';
 	unescape(place);
-	if (strcmp(place, at) != 0)
-		return false;
 	type = strtok_r(rest + 3, " \n", &save);
 	source = strtok_r(NULL, " \n", &save);
 	snprintf(out->type, sizeof(out->type), "%s", type ? type : "");
 	snprintf(out->source, sizeof(out->source), "%s", source ? source : "");
-	return true;
+	return place;
 }
 
-int mount_table_find(struct mount_entry *out, const char *at)
+int mount_table_each(const char *table, mount_table_fn *fn, void *arg)
 {
-	autofclose FILE *f = fopen("/proc/self/mountinfo", "re");
+	autofclose FILE *f = fopen(table, "re");
 	autofree char *line = NULL;
-	struct mount_entry one;
+	struct mount_entry entry;
 	size_t size = 0;
-	int r = -ENOENT;
 
 	if (!f)
 		return -errno;
 	while (getline(&line, &size, f) > 0) {
-		/* what is mounted over another mount comes after it */
-		if (parse(&one, line, at)) {
-			*out = one;
-			r = 0;
-		}
+		const char *at = parse(&entry, line);
+
+		if (at)
+			fn(arg, at, &entry);
 	}
-	return r;
+	return 0;
+}
+
+struct search {
+	const char *at;
+	struct mount_entry *out;
+	bool found;
+};
+
+static void compare(void *arg, const char *at, const struct mount_entry *entry)
+{
+	struct search *s = arg;
+
+	/* what is mounted over another mount comes after it */
+	if (strcmp(at, s->at) == 0) {
+		*s->out = *entry;
+		s->found = true;
+	}
+}
+
+int mount_table_find(struct mount_entry *out, const char *at)
+{
+	struct search s = {.at = at, .out = out};
+	int r = mount_table_each("/proc/self/mountinfo", compare, &s);
+
+	return r < 0 ? r : s.found ? 0 : -ENOENT;
 }
 
 const char *mount_table_session(const struct mount_entry *entry)

@@ -16,6 +16,14 @@ struct mount_entry {
 	char source[256];
 };
 
+/**
+ * Call fn for every mount of a table, in the table's order.
+ *
+ * @param table  "/proc/PID/mountinfo"; places are as that process names them
+ */
+typedef void mount_table_fn(void *arg, const char *at, const struct mount_entry *entry);
+int mount_table_each(const char *table, mount_table_fn *fn, void *arg);
+
 /** The uppermost mount at a path. @return 0, -ENOENT (nothing is mounted there) or -errno */
 int mount_table_find(struct mount_entry *out, const char *at);
 

@@ -70,6 +70,13 @@ const struct plan_entry *plan_covering(const struct plan *p, const char *path)
 	return best;
 }
 
+bool plan_is_bind(const struct plan *p, const char *path)
+{
+	const struct plan_entry *in = plan_covering(p, path);
+
+	return in && in->kind == PLAN_BIND;
+}
+
 static int system_tree(const char *path)
 {
 	for (size_t i = 0; i < ARRAY_LEN(system_trees); i++)
@@ -150,6 +157,8 @@ static const char *reason(const struct plan_build *b, const char *path, enum pol
 {
 	switch (s) {
 	case SUBTREE_READ_ONLY:
+		if (b->args->govern_reads)
+			return "read-only, and what is read is to be recorded";
 		return plan_has_socket(b, path) ? "read-only, but a service of the host listens in it"
 						: "read-only, but a place where services may listen";
 	case SUBTREE_ALLOWED:
@@ -169,10 +178,10 @@ static int add_tree(struct plan_build *b, const char *root, struct err *e)
 
 	if (s == SUBTREE_DENIED)
 		return 0;
-	if (s == SUBTREE_READ_ONLY && system >= 0 && !plan_has_socket(b, root))
+	if (s == SUBTREE_READ_ONLY && system >= 0 && !b->args->govern_reads && !plan_has_socket(b, root))
 		return add_bind(b, root, e);
 	r = plan_why(b->plan, plan_add(b->plan, PLAN_GOVERNED, root, root, e), reason(b, root, s));
-	if (r == 0 && system >= 0 && system_trees[system].split)
+	if (r == 0 && system >= 0 && system_trees[system].split && !b->args->govern_reads)
 		r = split(b, root, e);
 	return r;
 }

@@ -64,12 +64,16 @@ struct plan_args {
 	const char *mount_at;	     /**< where the sandbox sees it; NULL: at its own path */
 	const struct plan_mount *mounts; /**< beside the workspace */
 	size_t n_mounts;		 /**< at most PLAN_MOUNTS_MAX */
+	bool govern_reads; /**< no plain binds: nothing else can tell what is read in them */
 	const char *home;	     /**< canonical host path, or NULL */
 	const char *const *forbidden; /**< host trees never shown (state, runtime); NULL-terminated */
 	const char *run_dir;	     /**< session's directory: generated files are put here */
 	const char *resolver;	     /**< address of the sandbox's DNS server */
 	const char *hostname;
 };
+
+/** Does a path of the sandbox lie in a plain read-only bind? */
+bool plan_is_bind(const struct plan *p, const char *path);
 
 int plan_build(struct plan **out, const struct plan_args *args, struct err *e);
 /** Append fsgate's keys: root.N.path, root.N.host, override.N.path, override.N.host. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agentsh/outside.h"
 #include "common/auto.h"
 #include "common/log.h"
 
@@ -27,6 +28,7 @@ int session_plan(struct plan **out, const struct session_plan_args *a, struct er
 {
 	const char *const forbidden[] = {a->dirs->state, a->dirs->runtime, a->dirs->config, NULL};
 	const struct vars *v = a->vars;
+	struct policy_audit audit;
 	struct plan_mount mounts[PLAN_MOUNTS_MAX];
 	struct plan_args pa = {
 		.policy = a->policy,
@@ -41,6 +43,8 @@ int session_plan(struct plan **out, const struct session_plan_args *a, struct er
 		.hostname = a->hostname,
 	};
 
+	policy_get_audit(&audit, a->policy);
+	pa.govern_reads = audit.log_outside_reads && !outside_possible();
 	if (a->n_mounts >= PLAN_MOUNTS_MAX)
 		return err_say(e, E2BIG, "--mount: at most %u times", PLAN_MOUNTS_MAX - 1);
 	for (size_t i = 0; i < a->n_mounts; i++)

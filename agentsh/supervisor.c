@@ -286,6 +286,7 @@ static const struct step {
 	{"audit writer, rings", supervisor_configure},
 	{"network and mounts", supervisor_build},
 	{"agent", supervisor_arm},
+	{"outside reads", supervisor_outside},
 	{"approvals", open_broker},
 	{"watch", watch},
 	{"go", go},
@@ -337,6 +338,7 @@ static void stop(struct supervisor *s, int patience_ms)
 		prompt_close(s->prompt);
 	for (unsigned i = 0; i < GATE_COUNT; i++)
 		gate_link_stop(&s->gates[i], patience_ms);
+	outside_close(s->outside);
 	if (s->producer)
 		supervisor_record_end(s);
 	if (!s->args->quiet && s->sandbox_up)

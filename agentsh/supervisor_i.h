@@ -8,6 +8,7 @@
 
 #include "agentsh/cgroup.h"
 #include "agentsh/gate_link.h"
+#include "agentsh/outside.h"
 #include "agentsh/plan.h"
 #include "agentsh/sandbox.h"
 #include "agentsh/supervisor.h"
@@ -29,6 +30,7 @@ struct supervisor {
 	struct tty tty;
 	sigset_t ignored; /**< what our caller ignored before we changed anything */
 	struct broker *broker;
+	struct outside *outside; /**< NULL unless audit.log_outside_reads finds plain binds to watch */
 	struct prompt *prompt; /**< NULL unless --approver tty */
 	struct loop_io audit_io, sandbox_io, init_io;
 	struct loop_timer session_timer, command_timer;
@@ -50,6 +52,7 @@ int supervisor_clone(struct supervisor *s, struct err *e);
 int supervisor_configure(struct supervisor *s, struct err *e);
 int supervisor_build(struct supervisor *s, struct err *e);
 int supervisor_arm(struct supervisor *s, struct err *e);
+int supervisor_outside(struct supervisor *s, struct err *e);
 
 /* supervisor_record.c: facts about the session itself */
 int supervisor_record_start(struct supervisor *s, struct err *e);

@@ -242,3 +242,25 @@ int supervisor_arm(struct supervisor *s, struct err *e)
 		ipc_drop(m);
 	return r;
 }
+
+int supervisor_outside(struct supervisor *s, struct err *e)
+{
+	pid_t ours[GATE_COUNT + 1] = {getpid()};
+	const struct outside_args oa = {
+		.loop = s->loop,
+		.producer = s->producer,
+		.plan = s->plan,
+		.init = s->sandbox.init_pid,
+		.not_of = ours,
+		.n_not_of = ARRAY_LEN(ours),
+	};
+	struct policy_audit audit;
+
+	policy_get_audit(&audit, s->args->policy);
+	/* where it is not possible the plan has no plain binds */
+	if (!audit.log_outside_reads || !outside_possible())
+		return 0;
+	for (unsigned i = 0; i < GATE_COUNT; i++)
+		ours[i + 1] = s->gates[i].pid;
+	return outside_open(&s->outside, &oa, e);
+}

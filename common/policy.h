@@ -300,6 +300,7 @@ enum policy_durability { DURABLE_DEFAULT = 0, DURABLE_RING, DURABLE_COMMIT };
 struct policy_audit {
 	bool log_allowed; /**< default true */
 	bool log_denied;  /**< default true */
+	bool log_outside_reads; /**< also where no rule tells files apart; default false */
 	enum policy_durability file_read, file_write, exec, net, deny;
 	uint32_t retention_days;
 };

@@ -317,6 +317,7 @@ static void build_audit(struct image_header *h, const struct policy_node *root)
 
 	h->audit.log_allowed = get_bool(audit, "log_allowed", true);
 	h->audit.log_denied = get_bool(audit, "log_denied", true);
+	h->audit.log_outside_reads = get_bool(audit, "log_outside_reads", false);
 	h->audit.retention_days = get_u32(audit, "retention_days");
 	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
 		h->audit.durability[i] = get_word(durability, classes[i], words);

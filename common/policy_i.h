@@ -290,6 +290,7 @@ struct image_audit {
 	uint32_t log_allowed, log_denied;
 	uint32_t durability[5]; /* file_read, file_write, exec, net, deny */
 	uint32_t retention_days;
+	uint32_t log_outside_reads, pad;
 };
 
 struct image_trash {

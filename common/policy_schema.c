@@ -204,6 +204,7 @@ MAP(durability, "durability", NULL,
     KEY("exec", durability_word), KEY("net", durability_word), KEY("deny", durability_word));
 MAP(audit, "audit", NULL,
     KEY("log_allowed", boolean), KEY("log_denied", boolean), KEY("log_approved", boolean),
+    KEY("log_outside_reads", boolean),
     KEY("include_stdout", boolean), KEY("include_stderr", boolean),
     KEY("include_file_content", boolean), KEY("retention_days", count),
     KEY("durability", durability));

@@ -34,6 +34,7 @@ void policy_get_audit(struct policy_audit *out, const struct policy *p)
 	*out = (struct policy_audit){
 		.log_allowed = a->log_allowed,
 		.log_denied = a->log_denied,
+		.log_outside_reads = a->log_outside_reads,
 		.file_read = (enum policy_durability)a->durability[0],
 		.file_write = (enum policy_durability)a->durability[1],
 		.exec = (enum policy_durability)a->durability[2],

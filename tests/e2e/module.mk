@@ -6,6 +6,7 @@ e2e_scripts += %D%/held.sh
 e2e_scripts += %D%/mount.sh
 e2e_scripts += %D%/trash.sh %D%/redirect.sh
 e2e_scripts += %D%/workspaces.sh
+e2e_scripts += %D%/outside.sh
 dist_check_SCRIPTS += $(e2e_scripts)
 TESTS += $(e2e_scripts)
 EXTRA_DIST += %D%/lib.sh tests/lib/world.py

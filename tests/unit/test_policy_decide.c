@@ -421,7 +421,7 @@ static void image(void)
 		"command_rules:\n- {commands: [x], args_patterns: [y], decision: allow}\n"
 		"env_inject: {A: '${WORKSPACE}/b'}\n"
 		"resource_limits: {max_memory_mb: 2, command_timeout: 1h30m}\n"
-		"audit: {log_allowed: false, durability: {exec: commit}}\n"
+		"audit: {log_allowed: false, log_outside_reads: true, durability: {exec: commit}}\n"
 		"dlp: {mode: redact}\ntrash: {ttl: 2h, max_mb: 3}\n");
 	AUTO(policy_free) struct policy *m = NULL;
 	struct policy_limits limits;
@@ -442,6 +442,7 @@ static void image(void)
 	CU_ASSERT_EQUAL(limits.command_timeout_ms, 5400000);
 	policy_get_audit(&audit, m);
 	CU_ASSERT_FALSE(audit.log_allowed);
+	CU_ASSERT_TRUE(audit.log_outside_reads);
 	policy_get_trash(&trash, m);
 	CU_ASSERT_EQUAL(trash.ttl_ms, 7200000);
 	CU_ASSERT_EQUAL(trash.max_bytes, 3 << 20);

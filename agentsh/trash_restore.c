@@ -93,56 +93,51 @@ struct place {
 	char part[64]; /* its name in dir until it is whole */
 };
 
-static int give_owner(const struct place *p)
+/*
+ * By descriptor: an agent that still runs may exchange what has the name. After the owner the mode: a
+ * change of owner takes special bits away.
+ */
+static int dress(const struct trash_meta *m, int fd)
 {
-	const struct trash_meta *m = p->m;
-
-	if (fchownat(p->dir, p->part, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    (geteuid() == 0 || errno != EPERM))
-		return -errno;
-	return 0;
-}
-
-static int give_times(const struct place *p)
-{
-	const struct timespec times[2] = {p->m->atime, p->m->mtime};
-
-	return utimensat(p->dir, p->part, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-}
-
-/* After the owner: a change of owner takes special bits away. */
-static int give_mode(const struct place *p, int fd)
-{
+	const struct timespec times[2] = {m->atime, m->mtime};
 	char path[40];
 	int r;
 
+	if (fchownat(fd, "", m->uid, m->gid, AT_EMPTY_PATH) < 0 && (geteuid() == 0 || errno != EPERM))
+		return -errno;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	r = trash_xattrs_set(path, p->m->xattrs);
-	if (r < 0)
-		return r;
-	return chmod(path, p->m->mode & 07777) < 0 ? -errno : 0;
+	if (!S_ISLNK(m->mode)) {
+		r = trash_xattrs_set(path, m->xattrs);
+		if (r < 0)
+			return r;
+		if (chmod(path, m->mode & 07777) < 0)
+			return -errno;
+	}
+	return utimensat(fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
 static int make_special(const struct place *p)
 {
 	const struct trash_meta *m = p->m;
 	autoclose int fd = -1;
+	struct stat st;
 	int r;
 
-	if (S_ISLNK(m->mode)) {
-		if (symlinkat(m->target, p->dir, p->part) < 0)
-			return -errno;
-		r = give_owner(p);
-		return r < 0 ? r : give_times(p);
-	}
-	if (S_ISDIR(m->mode) ? mkdirat(p->dir, p->part, 0700) < 0
-			     : mknodat(p->dir, p->part, (m->mode & S_IFMT) | 0600, 0) < 0)
+	if (S_ISLNK(m->mode))
+		r = symlinkat(m->target, p->dir, p->part);
+	else if (S_ISDIR(m->mode))
+		r = mkdirat(p->dir, p->part, 0700);
+	else
+		r = mknodat(p->dir, p->part, (m->mode & S_IFMT) | 0600, 0);
+	if (r < 0)
 		return -errno;
 	fd = openat(p->dir, p->part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	r = fd < 0 ? -errno : give_owner(p);
-	if (r == 0)
-		r = give_mode(p, fd);
-	return r < 0 ? r : give_times(p);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_mode & S_IFMT) != (m->mode & S_IFMT) || st.st_uid != geteuid() ||
+	    (!S_ISDIR(st.st_mode) && st.st_nlink != 1))
+		return -EBUSY; /* not what we have just made */
+	return dress(m, fd);
 }
 
 static int make_copy(const struct place *p, int data)

@@ -325,12 +325,14 @@ void fs_hold(struct fs_call *c)
 		fs_call_refuse(c, EACCES);
 		return;
 	}
-	atomic_store(&h->refs, 2);
+	/* the third is ours: an answer may be here before put_question() returns */
+	atomic_store(&h->refs, 3);
 	/* may find that the caller was interrupted already, and reply at once */
 	fuse_req_interrupt_func(c->req, on_interrupt, h);
 	if (put_question(c, h) == 0) {
 		if (atomic_load(&h->state) == ENDED) /* before there was a question to take back */
 			take_back(h);
+		held_put(h);
 		return;
 	}
 	/* nobody can be asked; on_answer will not be called */
@@ -339,5 +341,6 @@ void fs_hold(struct fs_call *c)
 		fs_call_refuse(c, EACCES);
 		held_put(h);
 	}
+	held_put(h); /* the gate's */
 	held_put(h);
 }

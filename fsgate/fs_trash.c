@@ -131,11 +131,11 @@ void fs_trash_plan(struct fs_call *c, const struct fs_doomed *d)
 		c->answer.missing = "soft_delete";
 		return;
 	}
-	if (fs_at_stat(d->dirfd, d->name, &st) < 0)
-		return; /* the act finds that out, too */
+	/* also when it is not there just now: what the act finds has to be kept */
 	trash_token(c->kept.token);
 	c->kept.why = d->why;
-	hash_small(c, d, &st);
+	if (fs_at_stat(d->dirfd, d->name, &st) == 0)
+		hash_small(c, d, &st);
 }
 
 /* ---- the meta file ---- */
@@ -407,8 +407,8 @@ int fs_trash_replace(struct fs_call *c, int from_dir, const char *from, const st
 	int r = begin(&it, c, d, false);
 
 	*alone = false;
-	if (r < 0)
-		return r;
+	if (r < 0) /* when it is gone: the kernel looks again */
+		return r == -ENOENT ? -ESTALE : r;
 	if (same_file(from_dir, from, &it.st)) { /* two names of one file: both stay (rename(2)) */
 		drop(&it);
 		return 0;

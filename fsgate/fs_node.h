@@ -153,6 +153,10 @@ void fs_node_swapped(struct fs_tree *t, struct fs_node *a, const char *a_name, s
 /** True when n is dir or lies below it. */
 bool fs_node_below(struct fs_tree *t, struct fs_node *n, const struct fs_node *dir);
 
+/** A symbolic link's attributes were changed through its node: its ctime was before's, is after's. */
+void fs_node_touched(struct fs_tree *t, struct fs_node *n, const struct stat *before,
+		     const struct stat *after);
+
 /** Open files of a node, so that a file whose name is gone can still be looked at. */
 void fs_node_add_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f, int fd);
 void fs_node_del_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f);

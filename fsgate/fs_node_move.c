@@ -131,6 +131,15 @@ void fs_node_unstamp(struct fs_tree *t, struct fs_node *n, enum fs_stamp_of whic
 	pthread_mutex_unlock(&t->lock);
 }
 
+void fs_node_touched(struct fs_tree *t, struct fs_node *n, const struct stat *before,
+		     const struct stat *after)
+{
+	pthread_mutex_lock(&t->lock);
+	if (same_time(&n->born, &before->st_ctim))
+		n->born = after->st_ctim;
+	pthread_mutex_unlock(&t->lock);
+}
+
 bool fs_node_fact(struct fs_tree *t, struct fs_node *n, enum fs_fact f, nlink_t links)
 {
 	bool yes;

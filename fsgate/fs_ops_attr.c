@@ -227,26 +227,38 @@ static int set_times(struct fs_call *c, int fd)
 	return utimensat(fd, "", t, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+static int set_all(struct fs_call *c, int fd)
+{
+	int r = 0;
+
+	if (c->flags & (SET_OWNER | SET_CTIME))
+		r = set_owner(c, fd);
+	if (r == 0 && c->flags & FUSE_SET_ATTR_MODE)
+		r = set_mode(c, fd);
+	if (r == 0 && c->flags & FUSE_SET_ATTR_SIZE)
+		r = set_size(c, fd);
+	if (r == 0 && c->flags & SET_TIMES)
+		r = set_times(c, fd);
+	return r;
+}
+
 static int act_setattr(struct fs_call *c)
 {
+	bool is_link = S_ISLNK(fs_node_type(c->node));
+	struct stat st, before;
 	struct fs_pin pin;
-	struct stat st;
 	int r = fs_trash_cut(c);
 
 	if (r == 0)
 		r = fs_node_pin(c->fs->tree, c->node, &pin);
 	if (r < 0)
 		return r;
-	if (c->flags & (SET_OWNER | SET_CTIME))
-		r = set_owner(c, pin.fd);
-	if (r == 0 && c->flags & FUSE_SET_ATTR_MODE)
-		r = set_mode(c, pin.fd);
-	if (r == 0 && c->flags & FUSE_SET_ATTR_SIZE)
-		r = set_size(c, pin.fd);
-	if (r == 0 && c->flags & SET_TIMES)
-		r = set_times(c, pin.fd);
+	is_link = is_link && fstat(pin.fd, &before) == 0;
+	r = set_all(c, pin.fd);
 	if (r == 0)
 		r = fstat(pin.fd, &st) < 0 ? -errno : 0;
+	if (r == 0 && is_link)
+		fs_node_touched(c->fs->tree, c->node, &before, &st);
 	fs_node_unpin(c->fs->tree, &pin);
 	return r < 0 ? r : reply_attr(c->fs, c->req, c->node, &st);
 }

@@ -21,6 +21,7 @@ struct walk {
 	void *arg;
 	dev_t dev;
 	unsigned depth;
+	bool lenient; /* what cannot be entered is left out */
 	char path[PATH_MAX];
 };
 
@@ -53,6 +54,7 @@ static int visit(struct walk *w, int dirfd, const struct dirent *de, size_t len)
 {
 	size_t name_len = strlen(de->d_name);
 	unsigned char type = type_of(dirfd, de);
+	int r;
 
 	if (len + 1 + name_len >= sizeof(w->path))
 		return -E2BIG;
@@ -69,7 +71,10 @@ static int visit(struct walk *w, int dirfd, const struct dirent *de, size_t len)
 	case FS_STEP_ON:
 		break;
 	}
-	return type == DT_DIR ? descend(w, dirfd, de->d_name, len + 1 + name_len) : 0;
+	if (type != DT_DIR)
+		return 0;
+	r = descend(w, dirfd, de->d_name, len + 1 + name_len);
+	return r < 0 && w->lenient ? 0 : r;
 }
 
 static int visit_dir(struct walk *w, int fd, size_t len)
@@ -91,9 +96,8 @@ static int visit_dir(struct walk *w, int fd, size_t len)
 	return r;
 }
 
-int fs_walk(int dirfd, size_t *budget, fs_walk_fn *fn, void *arg)
+static int begin(struct walk *w, int dirfd)
 {
-	struct walk w = {.budget = budget, .fn = fn, .arg = arg};
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 	int r;
@@ -104,9 +108,16 @@ int fs_walk(int dirfd, size_t *budget, fs_walk_fn *fn, void *arg)
 		close(fd);
 		return -EIO;
 	}
-	w.dev = st.st_dev;
-	r = visit_dir(&w, fd, 0);
+	w->dev = st.st_dev;
+	r = visit_dir(w, fd, 0);
 	return r > 0 ? 0 : r;
+}
+
+int fs_walk(int dirfd, size_t *budget, fs_walk_fn *fn, void *arg)
+{
+	struct walk w = {.budget = budget, .fn = fn, .arg = arg};
+
+	return begin(&w, dirfd);
 }
 
 /* ---- moves of directories ---- */
@@ -218,6 +229,8 @@ static bool links_inside(struct fs *fs, struct fs_node *n, const struct stat *st
 		.wanted = st->st_nlink,
 	};
 	size_t budget = LINKS_BUDGET;
+	/* a name that is not found is a name outside: what cannot be looked into does no harm */
+	struct walk w = {.budget = &budget, .fn = count_link, .arg = &l, .lenient = true};
 	const char *name;
 
 	if (fs_node_fact(fs->tree, n, FS_LINKS_INSIDE, st->st_nlink))
@@ -233,7 +246,7 @@ static bool links_inside(struct fs *fs, struct fs_node *n, const struct stat *st
 		    fs_node_path(fs->tree, root, NULL, path, sizeof(path)) == 0 &&
 		    fs_node_pin(fs->tree, root, &pin) == 0) {
 			l.root = strcmp(path, "/") == 0 ? "" : path;
-			fs_walk(pin.fd, &budget, count_link, &l);
+			begin(&w, pin.fd);
 			fs_node_unpin(fs->tree, &pin);
 		}
 		fs_node_put(fs->tree, root);

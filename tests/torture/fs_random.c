@@ -240,7 +240,7 @@ static void compare_stamps(const char *of, struct look was[2], struct look is[2]
 /* ---- one operation ---- */
 
 struct view {
-	struct look p, q, parent, slot;
+	struct look p, q, parent, slot, slot2;
 };
 
 static void parent_of(const char *path, char *out, size_t size)
@@ -259,6 +259,7 @@ static void view(struct side *s, const struct args *a, struct view *v)
 	look_at(s, a, a->q, &v->q);
 	look_at(s, a, parent, &v->parent);
 	look_slot(s, a->slot, &v->slot);
+	look_slot(s, a->slot2, &v->slot2);
 }
 
 static bool views_equal(const struct view *n, const struct view *m)
@@ -266,7 +267,8 @@ static bool views_equal(const struct view *n, const struct view *m)
 	long v[2];
 
 	return !look_difference(&n->p, &m->p, v) && !look_difference(&n->q, &m->q, v) &&
-	       !look_difference(&n->parent, &m->parent, v) && !look_difference(&n->slot, &m->slot, v);
+	       !look_difference(&n->parent, &m->parent, v) && !look_difference(&n->slot, &m->slot, v) &&
+	       !look_difference(&n->slot2, &m->slot2, v);
 }
 
 /* The host's change becomes visible on the mount: at once is not promised, soon is. */
@@ -293,6 +295,7 @@ static void compare_views(const struct args *a, struct view was[2], struct view 
 	compare_looks(a->q, &is[0].q, &is[1].q);
 	compare_looks("parent", &is[0].parent, &is[1].parent);
 	compare_looks("descriptor", &is[0].slot, &is[1].slot);
+	compare_looks("second descriptor", &is[0].slot2, &is[1].slot2);
 	if (op->no_stamps || a->on_host)
 		return;
 	for (int which = 0; which < 2; which++) {

@@ -253,7 +253,7 @@ def measure(bench, only, report):
     """Take every measure of only (all when empty); report() gets each entry. True: none failed."""
     good = True
     for name in ("startup", "spawn", "files", "net", "audit"):
-        if only and name not in only:
+        if only and name not in only: # others are of fs_bench.py
             continue
         try:
             for found in getattr(bench, name)():

@@ -1,7 +1,7 @@
 /*
  * fs.h - one session's file server: what its parts share
  *
- * Shape:  fs_conf (keys) -> fs_setup (mount) -> fs_serve (libfuse's loop). A request is a struct
+ * Shape:  fs_conf (keys) -> fs_setup (mount) -> fs_loop (threads). A request is a struct
  *         fs_call: judge -> record -> act -> reply (fs_call.h); fs_decide.h has the judgement, the
  *         fs_ops_*.c files have the acts.
  * Life:   made in main() before the mount; everything but the tree, the lists and the caches behind

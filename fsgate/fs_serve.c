@@ -1,5 +1,5 @@
 /*
- * Theory: libfuse's workers serve requests; one more thread runs the gate's loop (answers to held
+ * Theory: fs_loop.c's threads serve requests; one more thread runs the gate's loop (answers to held
  * requests, the end of the session). The end is _exit(): a worker may be blocked in the backing
  * file system, records are in the writer's ring already, and every byte written is in its file.
  */
@@ -19,6 +19,7 @@
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_hold.h"
 #include "fsgate/fs_lock.h"
+#include "fsgate/fs_loop.h"
 #include "fsgate/fs_pass.h"
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_virtual.h"
@@ -153,15 +154,5 @@ int fs_serve_watch(struct fs *fs, struct err *e)
 
 int fs_serve_run(struct fs *fs)
 {
-	struct fuse_loop_config *conf = fuse_loop_cfg_create();
-	int r;
-
-	if (!conf)
-		return -ENOMEM;
-	/* a queue of its own for each worker; it can be had in the device's user namespace only */
-	fuse_loop_cfg_set_clone_fd(conf, fs->gate.is_root);
-	fuse_loop_cfg_set_max_threads(conf, 16);
-	r = fuse_session_loop_mt(fs->se, conf);
-	fuse_loop_cfg_destroy(conf);
-	return r;
+	return fs_loop_run(fs);
 }

@@ -14,6 +14,7 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_filter.c %D%/fs_filter.h \
 	%D%/fs_hold.c %D%/fs_hold.h \
 	%D%/fs_lock.c %D%/fs_lock.h \
+	%D%/fs_loop.c %D%/fs_loop.h \
 	%D%/fs_node.c %D%/fs_node.h %D%/fs_node_i.h \
 	%D%/fs_node_fd.c \
 	%D%/fs_node_move.c \

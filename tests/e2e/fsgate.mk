@@ -6,3 +6,6 @@ check_PROGRAMS += %D%/fs_mount %D%/fs_try
 dist_check_SCRIPTS += %D%/fsgate.sh
 TESTS += %D%/fsgate.sh
 EXTRA_DIST += %D%/fsgate.yaml %D%/fs_io.py %D%/fs_matrix.py
+
+dist_check_SCRIPTS += %D%/blocked.sh
+TESTS += %D%/blocked.sh

@@ -47,6 +47,7 @@ xattr "$K/d/e"
 as sh -c 'cd "$1" && touch -h -d "2001-02-03 04:05:06.789" d/one d/link && touch -d 2002-01-01 d/empty d/e d' sh "$K"
 state_of "$K" | grep -av '^\. ' >"$T/before"
 as cp -a "$K/d" "$T/copy"
+inode=$(stat -c %i "$K/d/big")
 wrap -o '--name tree' sh -c 'rm -rf keep/d && ls -A keep' >"$T/out" 2>"$T/err"
 is 'rm -rf: status, and nothing is there' "$? $(cat "$T/out" "$T/err")" '0 '
 [ ! -e "$K/d" ] && ok 'nothing is on the host either' || nok 'nothing is on the host either'
@@ -56,6 +57,7 @@ like 'the record: decision, rule, token, hash' "$log" \
 	'"op":"delete","decision":"soft_delete","verdict":"soft_delete","rule":"keep".*"path":"[^"]*/keep/d/one","token":"[0-9a-f]{12}","sha256":"'"$(printf 'one\n' | sha256sum | cut -c1-64)"
 like 'the record says how to get it back' "$log" '"message":"kept: agentsh trash restore [0-9a-f]{12}"'
 like 'no hash of a large file' "$(printf '%s\n' "$log" | grep 'keep/d/big' | grep -v sha256)" '"token"'
+[ -n "$(find "$T/state/trash" -name '*.data' -inum "$inode")" ] && ok 'a file is moved, not copied' || nok 'a file is moved, not copied'
 json=$(trash list --json)
 like 'list --json' "$(printf '%s' "$json" | $python -c 'import json, sys
 t = [x for x in json.load(sys.stdin) if x["host_path"].endswith("/keep/d/one")]
@@ -78,6 +80,7 @@ is '... and it is still there' "$(cat "$K/a/f")" third
 try '--force replaces it' trash restore --force "$K/a/f"
 is '... by the newest state' "$(cat "$K/a/f")" second
 token=$(tokens)
+is 'the store is closed to others' "$(stat -c '%a %u' "$T/state/trash" "$T/state/trash/$token.meta" | tr '\n' ' ')" "700 $(as id -u) 600 $(as id -u) "
 try 'elsewhere, by token' trash restore --to "$W/new/deep/f2" "$token"
 is '... with parents made' "$(cat "$W/new/deep/f2")" first
 wrap sh -c 'rm keep/a/f && rmdir keep/a'

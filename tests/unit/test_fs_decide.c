@@ -17,6 +17,9 @@ static const char text[] =
 	"  - {name: askread, paths: [/w/askread], operations: [read], decision: approve}\n"
 	"  - {name: watch, paths: [/w/watch], operations: [\"*\"], decision: audit}\n"
 	"  - {name: soft, paths: [/w/soft], operations: [delete], decision: soft_delete}\n"
+	"  - {name: else, paths: [/w/else/**], operations: [read, stat, write, create, rename, delete],"
+	" decision: redirect, redirect_to: /tmp/else}\n"
+	"  - {name: silent, paths: [/w/silent], operations: [\"*\"], decision: allow, log: none}\n"
 	"  - {name: hooks, paths: [/w/hooks/**], operations: [create], decision: deny}\n"
 	"  - {name: noexec, paths: [/w/noexec], operations: [exec], decision: deny}\n"
 	"  - {name: noopen, paths: [/w/noopen], operations: [open], decision: deny}\n"
@@ -64,6 +67,12 @@ static void test_combine(void)
 		{{{FILE_WRITE, "/w/fixed", false}, {FILE_STAT, "/w/hide/x", false}}, 2, FS_HIDE,
 		 "hide"},
 		{{{FILE_DELETE, "/w/soft", false}}, 1, FS_KEEP, "soft"},
+		/* who looks is not sent anywhere: the name stands for its target already */
+		{{{FILE_READ, "/w/else/a", false}}, 1, FS_ALLOW, "else"},
+		{{{FILE_WRITE, "/w/else/a", false}}, 1, FS_REDIRECT, "else"},
+		{{{FILE_DELETE, "/w/soft", false}, {FILE_WRITE, "/w/else/a", false}}, 2, FS_REDIRECT,
+		 "else"},
+		{{{FILE_WRITE, "/w/else/a", false}, {FILE_WRITE, "/w/ask", false}}, 2, FS_HOLD, "ask"},
 		/* a rule for read alone is enough to read; one against open is enough to refuse */
 		{{{FILE_READ, "/r/x", false}, {FILE_OPEN, "/r/x", true}}, 2, FS_ALLOW, "readonly"},
 		{{{FILE_READ, "/w/noopen", false}, {FILE_OPEN, "/w/noopen", true}}, 2, FS_DENY,
@@ -82,6 +91,30 @@ static void test_combine(void)
 	}
 	fs_decide(&a, p, NULL, 0);
 	CU_ASSERT_EQUAL(a.effect, FS_DENY);
+	policy_free(p);
+}
+
+/* What every answer had a part in, whichever decides. */
+static void test_flags(void)
+{
+	struct policy *p = load();
+	const struct fs_question ask[] = {{FILE_WRITE, "/w/ask", false},
+					  {FILE_WRITE, "/w/else/a", false}};
+	const struct fs_question none[] = {{FILE_WRITE, "/w/silent", false},
+					   {FILE_READ, "/w/silent", false},
+					   {FILE_WRITE, "/w/a", false}};
+	struct fs_answer a;
+
+	/* an approval does not undo the redirection */
+	fs_decide(&a, p, ask, 2);
+	CU_ASSERT_EQUAL(a.effect, FS_HOLD);
+	CU_ASSERT_TRUE(a.redirect);
+	fs_decide(&a, p, ask, 1);
+	CU_ASSERT_FALSE(a.redirect);
+	fs_decide(&a, p, none, 2);
+	CU_ASSERT_TRUE(a.unlogged);
+	fs_decide(&a, p, none, 3);
+	CU_ASSERT_FALSE(a.unlogged);
 	policy_free(p);
 }
 
@@ -106,6 +139,9 @@ static void test_move(void)
 		{{"/w/a", "/w/ask", FILE_RENAME, true, false}, FS_HOLD, "ask"},
 		{{"/w/a", "/w/ask", FILE_RENAME, false, false}, FS_ALLOW, "w"},
 		{{"/w/a", "/w/soft", FILE_RENAME, true, false}, FS_KEEP, "soft"},
+		{{"/w/soft", "/w/b", FILE_RENAME, false, false}, FS_ALLOW, "w"},
+		{{"/w/a", "/w/else/b", FILE_RENAME, false, false}, FS_REDIRECT, "else"},
+		{{"/w/else/a", "/w/secret", FILE_RENAME, true, false}, FS_REDIRECT, "else"},
 		{{"/w/a", "/w/watch", FILE_RENAME, false, false}, FS_RECORD, "watch"},
 		/* both names are equally bare: rename alone decides */
 		{{"/m/a", "/m/b", FILE_RENAME, false, false}, FS_ALLOW, "mv"},
@@ -150,6 +186,7 @@ static void test_look(void)
 
 static const struct unit_case cases[] = {
 	{"the strictest answer decides", test_combine},
+	{"what every answer has a part in", test_flags},
 	{"another name for a file", test_move},
 	{"what can be seen", test_look},
 };

@@ -140,7 +140,8 @@ static json_t *item_json(const struct trash_meta *m)
 	json_t *o;
 
 	trash_host_path(m, host, sizeof(host));
-	o = json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:I, s:o}",
+	o = json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:o, s:I, "
+		      "s:o}",
 		      "token", m->token, "session", text_json(m->session), "path",
 		      text_json(m->path), "host_path", text_json(host), "why",
 		      trash_why_name(m->why), "type", type_name(m->mode), "mode",

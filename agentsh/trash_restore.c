@@ -103,7 +103,8 @@ static int dress(const struct trash_meta *m, int fd)
 	char path[40];
 	int r;
 
-	if (fchownat(fd, "", m->uid, m->gid, AT_EMPTY_PATH) < 0 && (geteuid() == 0 || errno != EPERM))
+	if (fchownat(fd, "", m->uid, m->gid, AT_EMPTY_PATH) < 0 &&
+	    (geteuid() == 0 || errno != EPERM))
 		return -errno;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (!S_ISLNK(m->mode)) {

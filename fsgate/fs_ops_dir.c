@@ -357,7 +357,7 @@ static void put_made(struct listing *l, struct fs_dir *d)
 		if (fd >= 0)
 			close(fd);
 		if (fd >= 0 && fs_at_stat(d->fd, name, &st) < 0 &&
-		    !put_entry(l, name, S_ISDIR(target.st_mode) ? DT_DIR : DT_REG, target.st_ino, d->off))
+		    !put_entry(l, name, IFTODT(target.st_mode), target.st_ino, d->off))
 			return;
 		d->next_made++;
 	}

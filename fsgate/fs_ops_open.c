@@ -301,7 +301,8 @@ static int act_create(struct fs_call *c)
 {
 	int fd, r;
 
-	c->passes = wants_pass(c, 0) && !fs_full_wanted(c) && fs_pass_works(c->fs, fs_node_dev(c->node));
+	c->passes = wants_pass(c, 0) && !fs_full_wanted(c) &&
+		    fs_pass_works(c->fs, fs_node_dev(c->node));
 	r = fs_call_record(c, 0);
 	if (r < 0)
 		return r;

@@ -4,8 +4,9 @@
  * that this session made are kept in a list, because a listing of the governed tree does not have
  * them.
  */
-#include "fsgate/fs_redirect.h"
+#include "fsgate/fs_redirect_i.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -17,38 +18,55 @@
 #include "common/path.h"
 #include "common/str.h"
 #include "fsgate/fs_at.h"
-#include "fsgate/fs_cred_setup.h"
-#include "fsgate/fs_entry.h"
 
 #define MADE_MAX 100000u
 
-struct rule {
-	uint32_t index; /* of the policy's file rule */
-	int dir;
-	char *file; /* in dir, when redirect_to is a file; else NULL */
-	const char *shown; /* redirect_to, the policy's */
-	bool preserve;
+/* Sandbox paths, each once. */
+struct list {
+	char **paths;
+	size_t n;
 };
 
 struct fs_redirects {
-	struct rule *rules;
+	struct fs_redirect_rule *rules;
 	size_t n;
 	const char *workspace; /* borrowed */
 	pthread_mutex_t lock;
-	char **made; /* sandbox paths */
-	size_t n_made;
+	struct list made;    /* names that are only at their target */
+	struct list scanned; /* directories whose names of earlier sessions are among them */
 };
 
-/* Where a name leads. */
-struct target {
-	const struct rule *rule;
-	char rel[PATH_MAX]; /* below rule->dir */
-};
+static void list_free(struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->paths[i]);
+	free(l->paths);
+}
+
+/* @return whether it is new */
+static bool list_add(struct list *l, const char *path)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->paths[i], path) == 0)
+			return false;
+	if (l->n == MADE_MAX)
+		return false;
+	if ((l->n & (l->n - 1)) == 0) { /* full at powers of two */
+		char **more = realloc(l->paths, (l->n ? 2 * l->n : 1) * sizeof(*more));
+
+		if (!more)
+			return false;
+		l->paths = more;
+	}
+	l->paths[l->n] = strdup(path);
+	l->n += l->paths[l->n] != NULL;
+	return true;
+}
 
 /* ---- set-up ---- */
 
-/* The directory that path is in, one component after the other, without a link; made when missing. */
-static int walk(int at, const char *rel, mode_t mode, const char **last)
+/* Component by component: nothing of the path may be a link. */
+int fs_redirect_i_walk(int at, const char *rel, mode_t mode, const char **last)
 {
 	int dir = openat(at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -78,11 +96,11 @@ static int walk(int at, const char *rel, mode_t mode, const char **last)
 	return dir < 0 ? -errno : dir;
 }
 
-static int open_target_dir(struct rule *r, const char *path)
+static int open_target_dir(struct fs_redirect_rule *r, const char *path)
 {
 	autoclose int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const char *last = "";
-	autoclose int parent = root < 0 ? -errno : walk(root, path + 1, 0755, &last);
+	autoclose int parent = root < 0 ? -errno : fs_redirect_i_walk(root, path + 1, 0755, &last);
 	struct stat st;
 
 	if (parent < 0)
@@ -105,18 +123,21 @@ static int open_target_dir(struct rule *r, const char *path)
 static int add_rule(struct fs *fs, uint32_t index, const char *to, bool preserve, struct err *e)
 {
 	struct fs_redirects *rs = fs->redirects;
-	struct rule *more = realloc(rs->rules, (rs->n + 1) * sizeof(*more)), *r;
+	struct fs_redirect_rule *more = realloc(rs->rules, (rs->n + 1) * sizeof(*more)), *r;
 	int code;
 
 	if (!more)
 		return err_set(e, ENOMEM, "redirect_to %s", to);
 	rs->rules = more;
 	r = &more[rs->n];
-	*r = (struct rule){.index = index, .dir = -1, .shown = to, .preserve = preserve};
+	*r = (struct fs_redirect_rule){
+		.index = index, .dir = -1, .shown = to, .preserve = preserve};
 	code = open_target_dir(r, to);
 	if (code == -ELOOP || code == -ENOTDIR)
-		return err_say(e, -code, "redirect_to %s leads through a symbolic link, or what is no "
-			       "directory: name the real path", to);
+		return err_say(e, -code,
+			       "redirect_to %s leads through a symbolic link, or what is no "
+			       "directory: name the real path",
+			       to);
 	if (code < 0)
 		return err_set(e, -code, "redirect_to %s", to);
 	rs->n++;
@@ -164,11 +185,10 @@ void fs_redirect_close(struct fs *fs)
 		close(rs->rules[i].dir);
 		free(rs->rules[i].file);
 	}
-	for (size_t i = 0; rs && i < rs->n_made; i++)
-		free(rs->made[i]);
 	if (rs) {
 		pthread_mutex_destroy(&rs->lock);
-		free(rs->made);
+		list_free(&rs->made);
+		list_free(&rs->scanned);
 		free(rs->rules);
 	}
 	free(rs);
@@ -177,7 +197,7 @@ void fs_redirect_close(struct fs *fs)
 
 /* ---- from a name to its target ---- */
 
-static const struct rule *rule_of(const struct fs *fs, const char *path)
+const struct fs_redirect_rule *fs_redirect_i_rule(const struct fs *fs, const char *path)
 {
 	static const enum file_op ops[] = {FILE_WRITE, FILE_CREATE, FILE_MKDIR};
 	const struct fs_redirects *rs = fs->redirects;
@@ -194,25 +214,33 @@ static const struct rule *rule_of(const struct fs *fs, const char *path)
 	return NULL;
 }
 
-static bool find(const struct fs *fs, const char *path, struct target *t)
+/* The path relative to the workspace, or the absolute one without its first slash. */
+static const char *relative(const struct fs *fs, const char *path)
 {
-	const char *workspace = fs->redirects ? fs->redirects->workspace : NULL;
-	const char *rel = path + 1;
+	const char *workspace = fs->redirects->workspace;
+	size_t len = workspace ? strlen(workspace) : 0;
 
-	t->rule = rule_of(fs, path);
+	if (len > 1 && strcmp(path, workspace) == 0)
+		return "";
+	return len > 1 && path_is_below(path, workspace) ? path + len + 1 : path + 1;
+}
+
+bool fs_redirect_i_find(const struct fs *fs, const char *path, struct fs_redirect_target *t)
+{
+	const char *rel;
+
+	t->rule = fs_redirect_i_rule(fs, path);
 	if (!t->rule)
 		return false;
 	if (t->rule->file)
 		rel = t->rule->file;
-	else if (!t->rule->preserve)
-		rel = path_base(path);
-	else if (workspace && path_is_below(path, workspace) && strcmp(workspace, "/") != 0)
-		rel = path + strlen(workspace) + 1;
+	else
+		rel = t->rule->preserve ? relative(fs, path) : path_base(path);
 	return rel[0] && snprintf(t->rel, sizeof(t->rel), "%s", rel) < (int)sizeof(t->rel);
 }
 
 /* What the record says: the host's name of it. */
-static void show(const struct target *t, char *buf, size_t size)
+void fs_redirect_i_show(const struct fs_redirect_target *t, char *buf, size_t size)
 {
 	struct str s;
 
@@ -224,7 +252,7 @@ static void show(const struct target *t, char *buf, size_t size)
 		str_add(&s, t->rel);
 }
 
-static int open_target(const struct target *t, struct stat *st)
+static int open_target(const struct fs_redirect_target *t, struct stat *st)
 {
 	int fd = fs_at_open(t->rule->dir, t->rel, O_PATH, 0);
 
@@ -238,18 +266,18 @@ static int open_target(const struct target *t, struct stat *st)
 	return -ELOOP; /* a link, a device: nothing that we have put there */
 }
 
-static bool has_target(const struct fs *fs, const char *path)
+bool fs_redirect_i_has(const struct fs *fs, const char *path)
 {
-	struct target t;
+	struct fs_redirect_target t;
 	struct stat st;
-	int fd = find(fs, path, &t) ? open_target(&t, &st) : -ENOENT;
+	int fd = fs_redirect_i_find(fs, path, &t) ? open_target(&t, &st) : -ENOENT;
 
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
 }
 
-/* Two directories' names may lead to one target: a file must not stand for a directory that is here. */
+/* Two names may lead to one target: its file must not stand for a directory that is here. */
 static bool covers_directory(struct fs *fs, struct fs_node *dir, const char *name)
 {
 	struct fs_pin pin;
@@ -266,10 +294,11 @@ static bool covers_directory(struct fs *fs, struct fs_node *dir, const char *nam
 int fs_redirect_see(struct fs *fs, struct fs_node *dir, const char *name, struct stat *st)
 {
 	char path[PATH_MAX];
-	struct target t;
+	struct fs_redirect_target t;
 	int fd;
 
-	if (fs_node_path(fs->tree, dir, name, path, sizeof(path)) < 0 || !find(fs, path, &t))
+	if (fs_node_path(fs->tree, dir, name, path, sizeof(path)) < 0 ||
+	    !fs_redirect_i_find(fs, path, &t))
 		return -ENOENT;
 	fd = open_target(&t, st);
 	if (fd >= 0 && !S_ISDIR(st->st_mode) && covers_directory(fs, dir, name)) {
@@ -281,25 +310,49 @@ int fs_redirect_see(struct fs *fs, struct fs_node *dir, const char *name, struct
 
 /* ---- names that the governed tree does not have ---- */
 
-static void remember(struct fs_redirects *rs, const char *path)
+void fs_redirect_i_remember(struct fs *fs, const char *path)
 {
-	bool known = false;
+	struct fs_redirects *rs = fs->redirects;
 
 	pthread_mutex_lock(&rs->lock);
-	for (size_t i = 0; !known && i < rs->n_made; i++)
-		known = strcmp(rs->made[i], path) == 0;
-	if (!known && rs->n_made < MADE_MAX) {
-		char **more = rs->made;
-
-		if ((rs->n_made & (rs->n_made - 1)) == 0)
-			more = realloc(rs->made, (rs->n_made ? 2 * rs->n_made : 1) * sizeof(*more));
-		if (more) {
-			rs->made = more;
-			more[rs->n_made] = strdup(path);
-			rs->n_made += more[rs->n_made] != NULL;
-		}
-	}
+	list_add(&rs->made, path);
 	pthread_mutex_unlock(&rs->lock);
+}
+
+/* What earlier sessions made: with preserve_tree the target's directory has the same names. */
+static void scan(struct fs *fs, const struct fs_redirect_rule *rule, const char *dir)
+{
+	const char *rel = relative(fs, dir);
+	const struct dirent *de;
+	char path[PATH_MAX];
+	struct fs_redirect_target t;
+	DIR *d;
+	int fd;
+
+	fd = fs_at_open(rule->dir, rel[0] ? rel : ".", O_RDONLY | O_DIRECTORY, 0);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d && fd >= 0)
+		close(fd);
+	while (d && (de = readdir(d)))
+		if (fs_at_is_name(de->d_name) &&
+		    path_join(path, sizeof(path), dir, de->d_name) == 0 &&
+		    fs_redirect_i_find(fs, path, &t) && t.rule == rule)
+			fs_redirect_i_remember(fs, path);
+	if (d)
+		closedir(d);
+}
+
+static void scan_once(struct fs *fs, const char *dir)
+{
+	struct fs_redirects *rs = fs->redirects;
+	bool is_new;
+
+	pthread_mutex_lock(&rs->lock);
+	is_new = list_add(&rs->scanned, dir);
+	pthread_mutex_unlock(&rs->lock);
+	for (size_t i = 0; is_new && i < rs->n; i++)
+		if (rs->rules[i].preserve)
+			scan(fs, &rs->rules[i], dir);
 }
 
 const char *fs_redirect_in(struct fs *fs, const char *dir, size_t n, char *buf)
@@ -307,12 +360,14 @@ const char *fs_redirect_in(struct fs *fs, const char *dir, size_t n, char *buf)
 	struct fs_redirects *rs = fs->redirects;
 	const char *found = NULL;
 
+	if (n == 0)
+		scan_once(fs, dir);
 	pthread_mutex_lock(&rs->lock);
-	for (size_t i = 0; !found && i < rs->n_made; i++) {
-		const char *base = path_base(rs->made[i]);
-		size_t len = (size_t)(base - rs->made[i]) - 1;
+	for (size_t i = 0; !found && i < rs->made.n; i++) {
+		const char *path = rs->made.paths[i], *base = path_base(path);
+		size_t len = (size_t)(base - path) - 1;
 
-		if (strlen(dir) != (len ? len : 1) || strncmp(dir, rs->made[i], len) != 0)
+		if (strlen(dir) != (len ? len : 1) || strncmp(dir, path, len) != 0)
 			continue;
 		if (n-- == 0) {
 			snprintf(buf, NAME_MAX + 1, "%s", base);
@@ -321,263 +376,4 @@ const char *fs_redirect_in(struct fs *fs, const char *dir, size_t n, char *buf)
 	}
 	pthread_mutex_unlock(&rs->lock);
 	return found;
-}
-
-/* ---- making targets ---- */
-
-static int as_caller(struct fs_call *c)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(c->req);
-
-	return fs_cred_as(c->fs->gate.is_root, ctx->uid, ctx->gid, ctx->umask);
-}
-
-/* The directory of the target, its parents made. @return descriptor or -errno */
-static int target_dir(struct fs_call *c, const struct target *t, const char **last)
-{
-	int r = as_caller(c);
-
-	return r < 0 ? r : walk(t->rule->dir, t->rel, 0777, last);
-}
-
-int fs_redirect_make(struct fs_call *c, int flags)
-{
-	struct target t;
-	const char *last;
-	int dir, fd;
-
-	if (!find(c->fs, c->path, &t))
-		return -EACCES;
-	dir = target_dir(c, &t, &last);
-	if (dir < 0)
-		return dir;
-	fd = fs_at_open(dir, last, flags | O_CREAT | O_EXCL, c->mode);
-	close(dir);
-	if (fd >= 0)
-		remember(c->fs->redirects, c->path);
-	return fd;
-}
-
-int fs_redirect_mkdir(struct fs_call *c)
-{
-	struct target t;
-	const char *last;
-	int dir, r;
-
-	if (!find(c->fs, c->path, &t) || !t.rule->preserve)
-		return -EACCES;
-	dir = target_dir(c, &t, &last);
-	if (dir < 0)
-		return dir;
-	r = mkdirat(dir, last, c->mode & 01777) < 0 ? -errno : 0;
-	close(dir);
-	if (r == 0)
-		remember(c->fs->redirects, c->path);
-	return r;
-}
-
-int fs_redirect_entry(struct fs_call *c)
-{
-	return fs_entry_see(c->fs, c->node, c->name, &c->entry);
-}
-
-static int copy_from(struct fs_call *c, int to)
-{
-	struct fs_pin pin;
-	struct stat st;
-	int from, r = fs_node_pin(c->fs->tree, c->node, &pin);
-
-	if (r < 0)
-		return r;
-	from = fs_at_reopen(pin.fd, O_RDONLY);
-	fs_node_unpin(c->fs->tree, &pin);
-	if (from < 0)
-		return from;
-	r = fstat(from, &st) < 0 ? -errno : 0;
-	if (r == 0 && !(c->has_fi && c->fi.flags & O_TRUNC))
-		r = trash_copy_data(from, to);
-	if (r == 0)
-		r = trash_copy_attr(from, to, &st);
-	close(from);
-	return r;
-}
-
-/* What the governed tree has becomes the target's first content, complete before it has its name. */
-static int copy_up(struct fs_call *c, const struct target *t)
-{
-	char part[64];
-	const char *last;
-	int dir, fd, r;
-
-	if (fs_node_type(c->node) != S_IFREG)
-		return -EACCES;
-	dir = target_dir(c, t, &last);
-	if (dir < 0)
-		return dir;
-	snprintf(part, sizeof(part), ".agentsh-copy.%p", (void *)c->node);
-	fd = fs_at_open(dir, part, O_RDWR | O_CREAT | O_EXCL, 0600);
-	r = fd < 0 ? fd : copy_from(c, fd);
-	if (fd >= 0)
-		close(fd);
-	if (r == 0 && renameat2(dir, part, dir, last, RENAME_NOREPLACE) < 0 && errno != EEXIST)
-		r = -errno;
-	if (fd >= 0)
-		unlinkat(dir, part, 0); /* only there when it did not get its name */
-	close(dir);
-	return r;
-}
-
-/* ---- may it be done ---- */
-
-static int refuse(struct fs_call *c, int error, const char *message)
-{
-	const enum file_op op = c->answer.op;
-
-	fs_decide_refuse(&c->answer, op, c->path, "fsgate-redirect", message);
-	c->answer.error = error;
-	return -error;
-}
-
-static int before_node(struct fs_call *c)
-{
-	struct target t;
-	int r;
-
-	if (!find(c->fs, c->path, &t))
-		return refuse(c, EACCES, "only creating and writing can be redirected");
-	if (!c->to[0])
-		show(&t, c->to, sizeof(c->to));
-	if (fs_node_is_elsewhere(c->node))
-		return 0;
-	c->op = "copy_up";
-	r = fs_call_record(c, 0);
-	if (r == 0)
-		r = copy_up(c, &t);
-	return r < 0 ? refuse(c, -r, "the file cannot be copied to where it is redirected")
-		     : -ESTALE;
-}
-
-int fs_redirect_before(struct fs_call *c)
-{
-	struct target t;
-
-	switch (c->kind->steer) {
-	case FS_STEER_NODE:
-		return before_node(c);
-	case FS_STEER_NAME:
-		if (c->node2 && c->steered)
-			return 0;
-		if (c->node2)
-			return refuse(c, EXDEV, "the rule redirects changes: copy the file");
-		if (!find(c->fs, c->path, &t))
-			return refuse(c, EACCES, "only creating and writing can be redirected");
-		if (!c->to[0])
-			show(&t, c->to, sizeof(c->to));
-		return 0;
-	case FS_STEER_NEVER:
-		break;
-	}
-	return refuse(c, EACCES, "this cannot be done with a redirected name");
-}
-
-/* ---- names that go or change ---- */
-
-static bool is_elsewhere(struct fs_call *c, struct fs_node *dir, const char *name)
-{
-	struct fs_node *n = fs_node_find(c->fs->tree, dir, name);
-	bool yes = n && fs_node_is_elsewhere(n);
-
-	fs_node_put(c->fs->tree, n);
-	return yes;
-}
-
-static bool is_below(struct fs_call *c, struct fs_node *dir, const char *name)
-{
-	struct fs_pin pin;
-	struct stat st;
-	bool yes = true;
-
-	if (fs_node_is_elsewhere(dir)) /* its entries are the target's */
-		return false;
-	if (fs_node_pin(c->fs->tree, dir, &pin) == 0) {
-		yes = fs_at_stat(pin.fd, name, &st) != -ENOENT;
-		fs_node_unpin(c->fs->tree, &pin);
-	}
-	return yes;
-}
-
-void fs_redirect_judge_gone(struct fs_call *c, enum file_op op)
-{
-	if (!c->fs->redirects || c->answer.effect == FS_DENY || c->answer.effect == FS_HIDE)
-		return;
-	if (!is_elsewhere(c, c->node, c->name)) {
-		if (c->answer.redirect)
-			refuse(c, EACCES, "the rule redirects changes: what was there before them "
-					  "stays");
-		return;
-	}
-	c->steered = true;
-	if (c->answer.effect == FS_KEEP)
-		refuse(c, EACCES, "a redirected file cannot be kept in the trash");
-	else if (is_below(c, c->node, c->name))
-		refuse(c, EACCES, "the rule redirects changes: the file that was there before them "
-				  "stays");
-	c->answer.op = op;
-}
-
-int fs_redirect_unlink(struct fs_call *c, int flags)
-{
-	struct target t;
-	const char *last;
-	int dir, r;
-
-	if (!find(c->fs, c->path, &t))
-		return -EACCES;
-	dir = walk(t.rule->dir, t.rel, 0, &last);
-	if (dir < 0)
-		return dir;
-	r = unlinkat(dir, last, flags) < 0 ? -errno : 0;
-	close(dir);
-	return r;
-}
-
-bool fs_redirect_judge_pair(struct fs_call *c, const struct fs_move *m, bool from_is_steered)
-{
-	struct fs_move move = *m;
-	const struct rule *a, *b;
-
-	if (!c->fs->redirects)
-		return false;
-	a = from_is_steered ? rule_of(c->fs, c->path) : NULL;
-	b = rule_of(c->fs, c->to);
-	if (!from_is_steered && !b)
-		return false;
-	move.replaces = has_target(c->fs, c->to);
-	fs_decide_move(&c->answer, c->fs->gate.policy, &move);
-	if (c->answer.effect == FS_DENY || c->answer.effect == FS_HIDE)
-		return true;
-	if (m->op == FILE_RENAME && a && a == b && !a->file && !(c->flags & RENAME_EXCHANGE)) {
-		c->steered = true;
-		return true;
-	}
-	refuse(c, EXDEV, "one of the names is redirected to another place: copy the file");
-	return true;
-}
-
-int fs_redirect_rename(struct fs_call *c)
-{
-	struct target a, b;
-	const char *from, *to;
-	autoclose int x = -1, y = -1;
-
-	if (!find(c->fs, c->path, &a) || !find(c->fs, c->to, &b))
-		return -EACCES;
-	x = walk(a.rule->dir, a.rel, 0, &from);
-	y = x < 0 ? x : target_dir(c, &b, &to);
-	if (y < 0)
-		return y;
-	if (renameat2(x, from, y, to, (unsigned)c->flags) < 0)
-		return -errno;
-	remember(c->fs->redirects, c->to);
-	return 0;
 }

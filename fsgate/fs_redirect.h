@@ -33,7 +33,7 @@ int fs_redirect_dir(const struct fs *fs, size_t n, const char **file);
  */
 int fs_redirect_see(struct fs *fs, struct fs_node *dir, const char *name, struct stat *st);
 
-/** The nth name that was made by redirection in the directory with this path; NULL past the end.
+/** The nth name that is only at its target, of the directory with this path; NULL past the end.
  *  The name is written to buf (NAME_MAX + 1 bytes). */
 const char *fs_redirect_in(struct fs *fs, const char *dir, size_t n, char *buf);
 

@@ -33,7 +33,8 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_setup.c %D%/fs_setup.h \
 	%D%/fs_virtual.c %D%/fs_virtual.h \
 	%D%/fs_full.c %D%/fs_full.h \
-	%D%/fs_redirect.c %D%/fs_redirect.h \
+	%D%/fs_redirect.c %D%/fs_redirect.h %D%/fs_redirect_i.h \
+	%D%/fs_redirect_act.c \
 	%D%/fs_trash.c %D%/fs_trash.h \
 	%D%/fs_walk.c %D%/fs_walk.h \
 	%D%/fs_who.c %D%/fs_who.h \

@@ -38,8 +38,10 @@ is 'changed: what was there is copied first' "$(tr '\n' ' ' <"$T/out")" 'first f
 is '... the original stays' "$(cat "$W/out/have" "$W/old.log" | tr '\n' ' ')" 'first old '
 is '... the mode goes along' "$(stat -c %a "$T/host/tree/out/have")" 640
 like '... and the copy is recorded' "$(ctl audit cat --json --session last)" '"op":"copy_up","decision":"redirect"'
-inside 'cat out/have old.log'
+inside 'cat out/have old.log; echo a >out/a'
 is 'the next session goes on with it' "$(tr '\n' ' ' <"$T/out")" 'firnew '
+inside 'cat out/a && ls out'
+is '... and lists what the last one made' "$(tr '\n' ' ' <"$T/out")" 'a a have '
 
 begin
 inside 'echo 1 >out/t.tmp && mv out/t.tmp out/t && cat out/t && ls out && rm out/t && ls out && mkdir out/d && rmdir out/d && ls out; echo 2 >n.log && rm n.log && ls'

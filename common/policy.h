@@ -224,6 +224,10 @@ void policy_each_granted_prefix(const struct policy *p, policy_prefix_fn *fn, vo
 typedef void policy_command_fn(void *arg, const char *command, enum verdict v);
 void policy_each_command(const struct policy *p, policy_command_fn *fn, void *arg);
 
+/** What there is among the file rules: 1u << a verdict, and POLICY_HAS_FULL for log: full. */
+#define POLICY_HAS_FULL (1u << 31)
+uint32_t policy_file_features(const struct policy *p);
+
 /**
  * Where the file rule with this index redirects to.
  *

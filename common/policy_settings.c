@@ -78,6 +78,20 @@ uint32_t policy_count_rules(const struct policy *p, enum policy_kind kind)
 	return (unsigned)kind < POLICY_KINDS ? policy_header(p)->rules[kind].n : 0;
 }
 
+uint32_t policy_file_features(const struct policy *p)
+{
+	struct image_span all = policy_header(p)->rules[POLICY_FILE];
+	const struct image_rule *r = policy_at(p, all);
+	uint32_t has = 0;
+
+	for (uint32_t i = 0; i < all.n; i++) {
+		has |= 1u << r[i].verdict;
+		if (r[i].log == POLICY_LOG_FULL)
+			has |= POLICY_HAS_FULL;
+	}
+	return has;
+}
+
 const char *policy_file_redirect(const struct policy *p, uint32_t index, bool *preserve)
 {
 	struct image_span all = policy_header(p)->rules[POLICY_FILE];

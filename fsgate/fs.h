@@ -48,6 +48,7 @@ struct fs {
 	struct fs_holds *holds;	 /**< fs_hold.h */
 	char *why_dir;		 /**< sandbox path of the directory with .agentsh/, or NULL */
 	struct fs_redirects *redirects; /**< fs_redirect.h; NULL: the policy has none */
+	uint32_t features;	 /**< policy_file_features() */
 	struct fs_trash *trash;	 /**< fs_trash.h; NULL: there is no store */
 	struct fs_pass *pass;	 /**< fs_pass.h */
 	struct fs_override *overrides;

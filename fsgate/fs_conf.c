@@ -111,6 +111,7 @@ int fs_conf_load(struct fs *fs, struct err *e)
 	const char *v;
 	int r = load_ids(fs, e);
 
+	fs->features = policy_file_features(fs->gate.policy);
 	for (unsigned n = 0; r == 0 && n < ROOTS_MAX && (v = key(fs, "root", n, ".path")); n++)
 		r = load_root(fs, n, v, e);
 	for (unsigned n = 0; r == 0 && (v = key(fs, "override", n, ".path")); n++)

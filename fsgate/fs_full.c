@@ -20,6 +20,8 @@ bool fs_full_wanted(const struct fs_call *c)
 {
 	int access = c->fi.flags & O_ACCMODE;
 
+	if (!(c->fs->features & POLICY_HAS_FULL))
+		return false;
 	return c->answer.d.log == POLICY_LOG_FULL ||
 	       (access != O_WRONLY && says_full(c, FILE_READ)) ||
 	       (access != O_RDONLY && says_full(c, FILE_WRITE));

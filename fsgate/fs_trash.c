@@ -87,6 +87,8 @@ bool fs_trash_holds(const struct fs *fs, enum file_op op, const char *path)
 	const struct policy_request r = {.kind = POLICY_FILE, .file = {.path = path, .op = op}};
 	struct decision d;
 
+	if (!(fs->features & 1u << VERDICT_SOFT_DELETE))
+		return false;
 	policy_decide(&d, fs->gate.policy, &r);
 	return d.verdict == VERDICT_SOFT_DELETE;
 }

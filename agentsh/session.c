@@ -194,15 +194,28 @@ static int write_record(const json_t *o, const char *path, struct err *e)
 	return 0;
 }
 
+/* @param path  PATH_MAX bytes: where it is */
+static json_t *load_record(char *path, const struct dirs *dirs, const char *name)
+{
+	int n = snprintf(path, PATH_MAX, "%s/sessions/%s.json", dirs->state, name);
+
+	return n < PATH_MAX ? json_load_file(path, 0, NULL) : NULL;
+}
+
+pid_t session_supervisor(const struct dirs *dirs, const char *name)
+{
+	char path[PATH_MAX];
+	AUTO(json_decref) json_t *o = load_record(path, dirs, name);
+	json_int_t pid = json_integer_value(json_object_get(o, "supervisor"));
+
+	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : -1;
+}
+
 void session_mark_ended(const struct dirs *dirs, const char *name, int status)
 {
 	char path[PATH_MAX];
-	AUTO(json_decref) json_t *o = NULL;
+	AUTO(json_decref) json_t *o = load_record(path, dirs, name);
 
-	if (snprintf(path, sizeof(path), "%s/sessions/%s.json", dirs->state, name) >=
-	    (int)sizeof(path))
-		return;
-	o = json_load_file(path, 0, NULL);
 	if (!o || json_object_get(o, "ended"))
 		return;
 	json_object_set_new(o, "ended", json_integer((json_int_t)time(NULL)));

@@ -53,6 +53,9 @@ void session_mark_ended(const struct dirs *dirs, const char *name, int status);
 
 int session_write(const struct session *s, const struct session_facts *f, struct err *e);
 
+/** Process id of the supervisor that wrote a session's record, or -1. */
+pid_t session_supervisor(const struct dirs *dirs, const char *name);
+
 /** Remove the runtime directory and drop the lock. */
 void session_end(struct session *s);
 

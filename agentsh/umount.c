@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "common/log.h"
 #include "common/path.h"
 
+#define OTHERS_MS 1000
 #define END_MS 10000 /* the log is made durable and signed before it returns */
 
 static const char usage_text[] =
@@ -44,13 +46,29 @@ static int real_place(char *out, const char *at, struct err *e)
 		       : 0;
 }
 
-static void wait_for_end(const struct dirs *dirs, const char *session)
+static bool has_ended(const struct dirs *dirs, const char *session, int within_ms)
 {
 	const struct timespec pause = {.tv_nsec = 10000000};
 
-	for (int ms = 0; ms < END_MS && session_is_live(dirs, session); ms += 10)
+	for (int ms = 0; session_is_live(dirs, session); ms += 10) {
+		if (ms >= within_ms)
+			return false;
 		nanosleep(&pause, NULL);
-	if (session_is_live(dirs, session))
+	}
+	return true;
+}
+
+/* Another mount namespace may have a copy of the mount: for fsgate it goes on. Then it is stopped. */
+static void wait_for_end(const struct dirs *dirs, const char *session)
+{
+	pid_t pid;
+
+	if (has_ended(dirs, session, OTHERS_MS))
+		return;
+	pid = session_supervisor(dirs, session);
+	if (pid > 0 && session_is_live(dirs, session))
+		kill(pid, SIGTERM);
+	if (!has_ended(dirs, session, END_MS))
 		log_warn("unmounted, but session %s is still ending", session);
 }
 

@@ -91,6 +91,13 @@ is 'an unknown token: status 1' $? 1
 trash restore >/dev/null 2>&1
 is 'no argument: status 2' $? 2
 
+# ---- a workspace that the sandbox sees at another path ----
+empty
+as sh -c 'echo moved >"$1/m"' sh "$K"
+wrap -o '--mount-at /proj' sh -c 'rm /proj/keep/m'
+try 'by the path that the sandbox saw' trash restore /proj/keep/m
+is '... to where it is on the host' "$(cat "$K/m")" moved
+
 # ---- what takes content away without deleting ----
 empty
 as sh -c 'cd "$1" && echo old >over && echo old >trunc && echo old >cut && echo old >fd && echo keep >write && : >none && echo old >away && mkdir sub && echo s >sub/s' sh "$K"

@@ -184,6 +184,42 @@ is '... each under a token of its own' "$(tokens | sort -u | wc -l)" 200
 try '... and all come back' trash restore "$K"
 is '... with their content' "$(cat "$K"/f* | sort -n | tail -n 1) $(cat "$K"/f* | wc -l)" '200 200'
 
+# four processes replace, delete, cut, rename and link the same four names
+empty
+cat >"$W/churn.py" <<'END'
+import os, random
+def churn(k):
+    r = random.Random(k)
+    some = lambda: "keep/s%d" % r.randrange(4)
+    for i in range(80):
+        with open("keep/t%d" % k, "w") as f:
+            f.write("%d-%d\n" % (k, i))
+        while True:
+            try:
+                os.rename("keep/t%d" % k, some())
+                break
+            except OSError as e: # a name that is replaced just now (FSGATE.md)
+                if e.errno != 116:
+                    raise
+        try:
+            (lambda: os.unlink(some()), lambda: os.truncate(some(), 0), lambda: os.rename(some(), some()),
+             lambda: open(some()).read(), lambda: os.link(some(), "keep/l%d-%d" % (k, i)))[r.randrange(5)]()
+        except OSError: # not there, or replaced just now
+            pass
+children = []
+for k in range(4):
+    pid = os.fork()
+    if pid == 0:
+        churn(k)
+        os._exit(0)
+    children.append(pid)
+print([os.waitpid(p, 0)[1] for p in children])
+END
+own "$W/churn.py"
+wrap python3 churn.py >"$T/out" 2>&1
+is 'four at the same names: none fails' "$(cat "$T/out")" '[0, 0, 0, 0]'
+is '... and no content is lost' "$(cat "$K"/* "$T/state/trash"/*.data | grep -a -- - | sort -u | wc -l)" 320
+
 empty
 as sh -c 'cd "$1" && for i in $(seq 600); do echo $i >f$i; done' sh "$K"
 background wrap sh -c 'cd keep && rm f*'

@@ -31,5 +31,7 @@ int cmd_session(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_trash(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
+int cmd_undo(int argc, char **argv);
 
 #endif

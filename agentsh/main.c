@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	{"umount", cmd_umount, "end such a mount"},
 	{"session", cmd_session, "list and show sessions"},
 	{"trash", cmd_trash, "list, restore and purge files that were deleted and kept"},
+	{"diff", cmd_diff, "what a session changed, as a patch or a list"},
+	{"undo", cmd_undo, "put back what a session changed"},
 	{"detect", cmd_detect, "tell which mechanisms this host has"},
 };
 

@@ -52,6 +52,18 @@ bin_PROGRAMS += %D%/agentsh
 	%D%/trash.c %D%/trash.h \
 	%D%/trash_cmd.c \
 	%D%/trash_restore.c \
+	%D%/undo_cmd.h \
+	%D%/diff_cmd.c \
+	%D%/undo_find.c \
+	%D%/undo_i.h \
+	%D%/undo_list.c \
+	%D%/undo_load.c \
+	%D%/undo_cmd.c \
+	%D%/undo_opts.c \
+	%D%/undo_place.c \
+	%D%/undo_run.c \
+	%D%/undo_store.c %D%/undo_store.h \
+	%D%/undo_text.c \
 	%D%/vars.c %D%/vars.h \
 	%D%/wrap.c \
 	%D%/wrap_mount.c %D%/wrap_mount.h

@@ -30,6 +30,7 @@ struct supervisor_args {
 	const char *const *dns;	  /**< upstream servers ADDR:PORT, NULL-terminated, or NULL */
 	enum approver_kind approver;
 	bool quiet;		  /**< no closing line */
+	bool undo;		  /**< the session has a store (undo_store.h) */
 };
 
 /** @return the exit status of `agentsh wrap` (docs/agentsh.1) */

@@ -17,6 +17,7 @@
 #include "agentsh/session_plan.h"
 #include "agentsh/supervisor_i.h"
 #include "agentsh/trash.h"
+#include "agentsh/undo_store.h"
 #include "common/auto.h"
 
 /* ---- the auditor ---- */
@@ -53,6 +54,8 @@ static int open_producer(struct supervisor *s, struct err *e)
 static void put_fs(const struct supervisor *s, struct ipc_msg *m)
 {
 	plan_put(s->plan, m);
+	if (s->args->undo)
+		undo_store_put(m, s->args->dirs, s->args->session->name, s->args->policy);
 	gate_config_fs(m, s->args->dirs);
 }
 

@@ -14,6 +14,7 @@
 #include "agentsh/session_plan.h"
 #include "agentsh/session_policy.h"
 #include "agentsh/supervisor.h"
+#include "agentsh/undo_store.h"
 #include "agentsh/wrap_mount.h"
 #include "common/auto.h"
 #include "common/log.h"
@@ -219,6 +220,7 @@ struct job {
 	struct env *env;
 	struct plan_mount mounts[LIST_MAX];
 	struct wrap_mount places[LIST_MAX];
+	bool undo;
 };
 
 /* Everything that can be refused before a process is started. */
@@ -240,6 +242,8 @@ static int prepare(struct job *j, struct options *o, struct err *e)
 	j->vars.policy.session = j->session.name;
 	if (r == 0)
 		r = session_policy(&j->policy, o->policy, o->pack, &j->dirs, &j->vars, e);
+	if (r == 0 && !o->print_plan)
+		r = undo_store_make(&j->undo, &j->dirs, j->session.name, j->policy, e);
 	if (r == 0)
 		r = env_build(&j->env, j->policy, environ, o->env, o->n_env, e);
 	if (r == 0 && (env_set(j->env, "AGENTSH_IN_SESSION", "1") < 0 ||
@@ -301,6 +305,7 @@ static int supervise(struct job *j, const struct options *o, struct err *e)
 		.dns = o->n_dns ? o->dns : NULL,
 		.approver = o->approver,
 		.quiet = o->quiet,
+		.undo = j->undo,
 	});
 	facts.ended = time(NULL);
 	if (session_write(&j->session, &facts, e) < 0)

@@ -16,6 +16,9 @@ noinst_LIBRARIES += %D%/libcommon.a
 	%D%/str.c %D%/str.h \
 	%D%/sys.c %D%/sys.h \
 	%D%/trash.h %D%/trash_file.c %D%/trash_meta.c \
+	%D%/undo.h \
+	%D%/undo_file.c \
+	%D%/undo_frame.c \
 	%D%/verdict.c %D%/verdict.h
 %C%_libcommon_a_CPPFLAGS = $(AM_CPPFLAGS) -DAGENTSH_SRCDIR='"$(abs_top_srcdir)"'
 COMMON_LIBS = %D%/libcommon.a $(OPENSSL_LIBS) $(PCRE2_LIBS) $(YAML_LIBS) -lpthread

@@ -213,6 +213,9 @@ static const struct value_schema megabytes = {VALUE_INT, .min = 0, .max = 100000
 static const struct value_schema few = {VALUE_INT, .min = 0, .max = 1000000000};
 MAP(trash, "trash", NULL,
     KEY("ttl", duration), KEY("max_mb", megabytes), KEY("max_count", few));
+MAP(undo, "undo", NULL,
+    KEY("enabled", boolean), KEY("required", boolean), KEY("max_mb", count),
+    KEY("max_file_mb", count), KEY("exclude", path_globs), KEY("retention", duration));
 
 MAP(defaults, "defaults", NULL,
     KEY("file_read", plain_verdict), KEY("file_write", plain_verdict),
@@ -343,6 +346,7 @@ static const struct key_schema root_keys[] = {
 	KEY("env_inject", environment),
 	KEY("audit", audit),
 	KEY("trash", trash),
+	KEY("undo", undo),
 	KEY("dlp", dlp),
 	KEY("mcp_rules", mcp_rules),
 	KEY("process_identities", process_identities),

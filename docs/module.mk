@@ -9,5 +9,5 @@ dist_doc_DATA += %D%/agentsh-mount@.service
 dist_doc_DATA += %D%/EXECGATE.md %D%/SYSCALLS.md
 dist_doc_DATA += %D%/dependencies.md
 dist_doc_DATA += %D%/testing.md
-dist_doc_DATA += %D%/threat-model.md
+dist_doc_DATA += %D%/UNDO.md %D%/threat-model.md
 dist_doc_DATA += %D%/NETGATE.md

@@ -56,6 +56,8 @@ struct fs {
 	struct fs_hidden *hidden;
 	size_t n_hidden;
 	const char *at; /**< a mount alone: its place on the host; NULL: a sandbox's; borrowed */
+	struct fs_undo *undo;	 /**< fs_undo.h; NULL: off */
+	_Atomic uint64_t pseq;	 /**< of the last record */
 	dev_t main_dev; /**< inode numbers of this device are shown as they are */
 	uid_t uid;	/**< the sandbox's only mapped user and group when the gate is not root */
 	gid_t gid;

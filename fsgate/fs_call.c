@@ -16,6 +16,7 @@ void fs_call_init(struct fs_call *c, fuse_req_t req, const struct fs_kind *kind,
 	memset(&c->answer, 0, sizeof(c->answer));
 	memset(&c->approval, 0, sizeof(c->approval));
 	c->recorded = c->steered = false;
+	c->pseq = 0;
 	c->kept.token[0] = c->kept.sha256[0] = '\0';
 	c->who.pid = 0;
 	c->fs = fuse_req_userdata(req);

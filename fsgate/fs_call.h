@@ -89,6 +89,7 @@ struct fs_call {
 	bool recorded;
 	bool steered; /**< the name stands for its target, and that is what goes or moves */
 	struct fs_kept kept;
+	uint64_t pseq;		 /**< of its record; 0: none */
 	struct fs_who_is who; /**< pid 0 until fs_call_who() */
 	struct fs_approval approval;
 };

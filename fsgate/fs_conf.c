@@ -12,6 +12,7 @@
 #include "common/path.h"
 #include "common/str.h"
 #include "fsgate/fs_virtual.h"
+#include "fsgate/fs_undo.h"
 
 #define ROOTS_MAX 256u
 
@@ -225,6 +226,7 @@ static bool in_groups(const struct fs *fs, gid_t gid)
 
 void fs_conf_show(const struct fs *fs, struct stat *st)
 {
+	st->st_nlink -= fs_undo_links(fs, st);
 	/* several devices are one to the sandbox: equal numbers must not look like hard links */
 	if (st->st_dev != fs->main_dev)
 		st->st_ino ^= (ino_t)((uint64_t)st->st_dev * 0x9E3779B97F4A7C15ull) &

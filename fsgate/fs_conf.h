@@ -5,6 +5,7 @@
  *   override.N.path, override.N.host  file that the sandbox sees in place of the host's, read-only
  *   hide.N                            host path that is never shown (agentsh's own directories)
  *   workspace                         sandbox path of the directory that has .agentsh/
+ *   undo.dir, undo.required, undo.max_bytes, undo.max_file, undo.exclude.N   see fs_undo.h
  *   uid, gid                          the caller's
  *   at, read_only                     a mount alone, without a sandbox: root.0 is shown at this place
  *   trash.dir                         host directory of soft-deleted files (fs_trash.h)

@@ -10,6 +10,7 @@
 #include "fsgate/fs_lock.h"
 #include "fsgate/fs_pass.h"
 #include "fsgate/fs_record.h"
+#include "fsgate/fs_undo.h"
 
 /* a file changed so lately may change again under the same time stamp */
 #define FRESH_NS 20000000
@@ -122,6 +123,7 @@ void fs_file_close(struct fs *fs, struct fs_file *f)
 	if (writes(f)) {
 		forget_writer(fs, f);
 		record_written(fs, f);
+		fs_undo_closed(fs, f);
 	}
 	fs_lock_release(fs, f);
 	if (!f->full)
@@ -134,7 +136,9 @@ void fs_file_close(struct fs *fs, struct fs_file *f)
 void fs_file_finish(struct fs *fs)
 {
 	pthread_mutex_lock(&fs->files->lock);
-	for (struct fs_file *f = fs->files->head; f; f = f->next)
+	for (struct fs_file *f = fs->files->head; f; f = f->next) {
 		record_written(fs, f);
+		fs_undo_closed(fs, f);
+	}
 	pthread_mutex_unlock(&fs->files->lock);
 }

@@ -136,6 +136,9 @@ void fs_node_unpin(struct fs_tree *t, struct fs_pin *pin);
 /** @return 0 or -errno; release with fs_node_unpin(t, &w->at) */
 int fs_node_where(struct fs_tree *t, struct fs_node *n, struct fs_where *w);
 
+/** Its directory, held, and its name there; NULL when it has none (a root, or its name is gone). */
+struct fs_node *fs_node_parent(struct fs_tree *t, struct fs_node *n, char name[NAME_MAX + 1]);
+
 /** True when st is of the node's file. */
 bool fs_node_is(const struct fs_node *n, const struct stat *st);
 

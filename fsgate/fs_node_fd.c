@@ -117,6 +117,21 @@ int fs_node_where(struct fs_tree *t, struct fs_node *n, struct fs_where *w)
 	return r;
 }
 
+struct fs_node *fs_node_parent(struct fs_tree *t, struct fs_node *n, char name[NAME_MAX + 1])
+{
+	struct fs_node *parent = NULL;
+
+	pthread_mutex_lock(&t->lock);
+	if (!n->fixed && !n->detached && !n->override) {
+		parent = n->parent;
+		parent->n_refs++;
+		strncpy(name, n->name, NAME_MAX);
+		name[NAME_MAX] = '\0';
+	}
+	pthread_mutex_unlock(&t->lock);
+	return parent;
+}
+
 /* A directory's descriptor was opened: let others use it too. */
 static void keep_pin(struct fs_tree *t, struct fs_node *n, struct fs_pin *pin)
 {

@@ -14,6 +14,7 @@
 #include "fsgate/fs_file.h"
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_trash.h"
+#include "fsgate/fs_undo.h"
 #include "fsgate/fs_walk.h"
 
 /* ---- looking ---- */
@@ -227,11 +228,24 @@ static int set_times(struct fs_call *c, int fd)
 	return utimensat(fd, "", t, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-static int set_all(struct fs_call *c, int fd)
+/* A file that is open for writing was kept when it was opened. */
+static int keep_before(struct fs_call *c, int fd)
 {
+	struct stat st;
 	int r = 0;
 
-	if (c->flags & (SET_OWNER | SET_CTIME))
+	if (c->flags & FUSE_SET_ATTR_SIZE && !is_open_write(c))
+		r = fstat(fd, &st) < 0 ? -errno : fs_undo_data(c, fd, &st);
+	if (r == 0 && c->flags & (SET_OWNER | FUSE_SET_ATTR_MODE | SET_TIMES))
+		r = fs_undo_attr(c, fd, false);
+	return r;
+}
+
+static int set_all(struct fs_call *c, int fd)
+{
+	int r = keep_before(c, fd);
+
+	if (r == 0 && c->flags & (SET_OWNER | SET_CTIME))
 		r = set_owner(c, fd);
 	if (r == 0 && c->flags & FUSE_SET_ATTR_MODE)
 		r = set_mode(c, fd);
@@ -331,6 +345,11 @@ static int act_set_xattr(struct fs_call *c)
 
 	if (r < 0)
 		return r;
+	r = fs_undo_attr(c, pin.fd, true);
+	if (r < 0) {
+		fs_node_unpin(c->fs->tree, &pin);
+		return r;
+	}
 	if (c->value)
 		r = setxattr(p.path, c->text, c->value, c->size, c->flags);
 	else

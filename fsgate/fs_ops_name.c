@@ -11,6 +11,7 @@
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_redirect.h"
 #include "fsgate/fs_trash.h"
+#include "fsgate/fs_undo.h"
 
 /* ---- new names ---- */
 
@@ -28,6 +29,17 @@ static int reply_new(struct fs_call *c)
 	int r = fs_entry_see(c->fs, c->node, c->name, &c->entry);
 
 	return r < 0 ? r : fs_entry_reply(c->fs, c->req, &c->entry);
+}
+
+/* The name was made in dir (or r says why not): undo is told, the kernel gets its reply. */
+static int made(struct fs_call *c, struct fs_undo_op *op, struct fs_pin *dir, int r)
+{
+	struct stat st;
+
+	if (op->id)
+		fs_undo_end(op, c, r, r == 0 && fs_at_stat(dir->fd, c->name, &st) == 0 ? &st : NULL);
+	fs_node_unpin(c->fs->tree, dir);
+	return r < 0 ? r : reply_new(c);
 }
 
 static int judge_mknod(struct fs_call *c)
@@ -56,6 +68,7 @@ static int make_elsewhere(struct fs_call *c)
 
 static int act_mknod(struct fs_call *c)
 {
+	struct fs_undo_op op = FS_UNDO_OP;
 	struct fs_pin dir;
 	int r;
 
@@ -64,9 +77,10 @@ static int act_mknod(struct fs_call *c)
 	r = enter(c, &dir);
 	if (r < 0)
 		return r;
-	r = mknodat(dir.fd, c->name, c->mode, 0) < 0 ? -errno : 0;
-	fs_node_unpin(c->fs->tree, &dir);
-	return r < 0 ? r : reply_new(c);
+	r = fs_undo_add(&op, c, c->node, dir.fd, c->name);
+	if (r == 0)
+		r = mknodat(dir.fd, c->name, c->mode, 0) < 0 ? -errno : 0;
+	return made(c, &op, &dir, r);
 }
 
 static const struct fs_kind mknod_kind = {
@@ -96,6 +110,7 @@ static int judge_mkdir(struct fs_call *c)
 
 static int act_mkdir(struct fs_call *c)
 {
+	struct fs_undo_op op = FS_UNDO_OP;
 	struct fs_pin dir;
 	int r = c->answer.redirect ? fs_redirect_mkdir(c) : enter(c, &dir);
 
@@ -103,9 +118,10 @@ static int act_mkdir(struct fs_call *c)
 		return r;
 	if (c->answer.redirect)
 		return reply_new(c);
-	r = mkdirat(dir.fd, c->name, c->mode & 01777) < 0 ? -errno : 0;
-	fs_node_unpin(c->fs->tree, &dir);
-	return r < 0 ? r : reply_new(c);
+	r = fs_undo_add(&op, c, c->node, dir.fd, c->name);
+	if (r == 0)
+		r = mkdirat(dir.fd, c->name, c->mode & 01777) < 0 ? -errno : 0;
+	return made(c, &op, &dir, r);
 }
 
 static const struct fs_kind mkdir_kind = {
@@ -136,14 +152,16 @@ static int judge_symlink(struct fs_call *c)
 
 static int act_symlink(struct fs_call *c)
 {
+	struct fs_undo_op op = FS_UNDO_OP;
 	struct fs_pin dir;
 	int r = enter(c, &dir);
 
 	if (r < 0)
 		return r;
-	r = symlinkat(c->text, dir.fd, c->name) < 0 ? -errno : 0;
-	fs_node_unpin(c->fs->tree, &dir);
-	return r < 0 ? r : reply_new(c);
+	r = fs_undo_add(&op, c, c->node, dir.fd, c->name);
+	if (r == 0)
+		r = symlinkat(c->text, dir.fd, c->name) < 0 ? -errno : 0;
+	return made(c, &op, &dir, r);
 }
 
 static const struct fs_kind symlink_kind = {
@@ -188,11 +206,13 @@ static int judge_link(struct fs_call *c)
 
 static int act_link(struct fs_call *c)
 {
+	struct fs_undo_op op = FS_UNDO_OP;
 	struct fs_tree *t = c->fs->tree;
 	struct fs_pin file, dir;
 	struct fs_at_proc p = {""};
 	struct stat st;
 	bool inside;
+	nlink_t links;
 	int r = fs_node_pin(t, c->node, &file);
 
 	if (r < 0)
@@ -202,11 +222,16 @@ static int act_link(struct fs_call *c)
 		fs_node_unpin(t, &file);
 		return r;
 	}
-	inside = fstat(file.fd, &st) == 0 &&
-		 (st.st_nlink == 1 || fs_node_fact(t, c->node, FS_LINKS_INSIDE, st.st_nlink));
+	inside = fstat(file.fd, &st) == 0;
+	links = inside ? st.st_nlink - fs_undo_links(c->fs, &st) : 0;
+	inside = links == 1 || (inside && fs_node_fact(t, c->node, FS_LINKS_INSIDE, links));
 	/* by way of /proc, because AT_EMPTY_PATH wants a capability (link(2)) */
-	r = linkat(AT_FDCWD, fs_at_proc_path(&p, file.fd), dir.fd, c->name, AT_SYMLINK_FOLLOW);
-	r = r < 0 ? -errno : 0;
+	r = fs_undo_add(&op, c, c->node2, dir.fd, c->name);
+	if (r == 0 &&
+	    linkat(AT_FDCWD, fs_at_proc_path(&p, file.fd), dir.fd, c->name, AT_SYMLINK_FOLLOW) < 0)
+		r = -errno;
+	st.st_nlink++; /* it was there before: not made by this */
+	fs_undo_end(&op, c, r, &st);
 	fs_node_unpin(t, &dir);
 	fs_node_unpin(t, &file);
 	if (r == 0)
@@ -302,6 +327,7 @@ static int remove_name(struct fs_call *c, int flags)
 {
 	struct fs_tree *t = c->fs->tree;
 	struct fs_node *n = fs_node_find(t, c->node, c->name);
+	struct fs_undo_op op = FS_UNDO_OP;
 	struct fs_pin dir;
 	int fd = -1, r = fs_node_pin(t, c->node, &dir);
 	bool alone;
@@ -313,7 +339,13 @@ static int remove_name(struct fs_call *c, int flags)
 	/* who has the file open or stands in the directory goes on using it without a name */
 	if (n)
 		fd = fs_at_open(dir.fd, c->name, O_PATH, 0);
-	r = unlink_backing(c, &dir, flags, &alone);
+	alone = false;
+	r = c->steered ? 0 : fs_undo_remove(&op, c, dir.fd, flags);
+	if (r == 0)
+		r = unlink_backing(c, &dir, flags, &alone);
+	if (r > 0)
+		r = 0;
+	fs_undo_end(&op, c, r, NULL);
 	fs_node_unpin(t, &dir);
 	if (alone && fd >= 0) /* it is in the store now: no way to it may be left */
 		close(steal_fd(&fd));

@@ -20,6 +20,7 @@
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_redirect.h"
 #include "fsgate/fs_trash.h"
+#include "fsgate/fs_undo.h"
 #include "fsgate/fs_walk.h"
 #include "fsgate/fs_why.h"
 
@@ -176,6 +177,8 @@ static int finish_open(struct fs_call *c, struct opening *o)
 	int r = fs_call_record(c, 0);
 
 	/* whoever keeps what files were does it here: nothing is changed yet */
+	if (r == 0 && writes(c->fi.flags))
+		r = fs_undo_data(c, o->fd, &o->st);
 	if (r == 0 && c->fi.flags & O_TRUNC)
 		r = fs_trash_cut(c);
 	if (r == 0 && c->fi.flags & O_TRUNC)
@@ -247,6 +250,8 @@ static int judge_create(struct fs_call *c)
 
 static int make_file(struct fs_call *c)
 {
+	struct fs_undo_op op = FS_UNDO_OP;
+	struct stat st;
 	const struct fuse_ctx *ctx = fuse_req_ctx(c->req);
 	int flags = (c->fi.flags & ~(O_DIRECT | O_TRUNC)) | O_CREAT | O_EXCL;
 	struct fs_pin dir;
@@ -260,8 +265,11 @@ static int make_file(struct fs_call *c)
 	r = fs_node_pin(c->fs->tree, c->node, &dir);
 	if (r < 0)
 		return r;
-	r = fs_at_open(dir.fd, c->name, flags, c->mode);
+	r = fs_undo_add(&op, c, c->node, dir.fd, c->name);
+	if (r == 0)
+		r = fs_at_open(dir.fd, c->name, flags, c->mode);
 	fs_node_unpin(c->fs->tree, &dir);
+	fs_undo_end(&op, c, r < 0 ? r : 0, r >= 0 && fstat(r, &st) == 0 ? &st : NULL);
 	return r;
 }
 

@@ -16,6 +16,7 @@
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_redirect.h"
 #include "fsgate/fs_trash.h"
+#include "fsgate/fs_undo.h"
 #include "fsgate/fs_walk.h"
 
 /* Both directories, pinned. */
@@ -233,6 +234,7 @@ static int rename_keeping(struct fs_call *c, struct ends *e, bool *alone)
 
 static int act_rename(struct fs_call *c)
 {
+	struct fs_undo_op op = FS_UNDO_OP;
 	struct fs_tree *t = c->fs->tree;
 	struct ends e;
 	bool alone;
@@ -247,7 +249,11 @@ static int act_rename(struct fs_call *c)
 			fd = fs_at_open(e.to.fd, c->name2, O_PATH, 0);
 		fs_node_put(t, n);
 	}
-	r = rename_keeping(c, &e, &alone);
+	alone = false;
+	r = c->steered ? 0 : fs_undo_rename(&op, c, e.from.fd, e.to.fd);
+	if (r == 0)
+		r = rename_keeping(c, &e, &alone);
+	fs_undo_end(&op, c, r, NULL);
 	close_ends(c, &e);
 	if (alone && fd >= 0) /* it is in the store now: no way to it may be left */
 		close(steal_fd(&fd));

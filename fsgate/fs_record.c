@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,20 @@ static void flags_text(int flags, char *buf, size_t size)
 			str_add(&s, names[i].name);
 }
 
+/* @param pseq  number of the record; may be NULL */
+static int append(struct fs *fs, const struct audit_event *ev, uint64_t *pseq)
+{
+	struct audit_ticket t;
+	int r = audit_append_start(&t, fs->gate.audit, ev);
+
+	if (r < 0)
+		return r;
+	atomic_store(&fs->pseq, t.pseq);
+	if (pseq)
+		*pseq = t.pseq;
+	return audit_append_finish(fs->gate.audit, &t);
+}
+
 #define FIELDS_MAX 13
 
 static size_t fill_fields(const struct fs_call *c, struct audit_field *f, char *flags,
@@ -193,7 +208,7 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 		.durability = gate_durability(&c->fs->gate, denied && !c->kind->repetitive,
 					      c->kind->changes),
 	};
-	return audit_append(c->fs->gate.audit, &ev);
+	return append(c->fs, &ev, decision[0] ? &c->pseq : NULL);
 }
 
 void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path,
@@ -217,7 +232,7 @@ void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *pat
 	};
 
 	/* the bytes are written: a log that is full denies the next open */
-	audit_append(fs->gate.audit, &ev);
+	append(fs, &ev, NULL);
 }
 
 int fs_record_io(struct fs *fs, const struct fs_io *io)

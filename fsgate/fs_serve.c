@@ -23,6 +23,7 @@
 #include "fsgate/fs_pass.h"
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_virtual.h"
+#include "fsgate/fs_undo.h"
 #include "fsgate/fs_who.h"
 #include "fsgate/fs_why.h"
 
@@ -122,6 +123,7 @@ void fs_serve_end(struct fs *fs)
 	/* who comes second waits here for the end of the process */
 	pthread_mutex_lock(&once);
 	fs_file_finish(fs);
+	fs_undo_close(fs);
 	/* whatever would be recorded after it is denied */
 	audit_producer_end(fs->gate.audit);
 	_exit(0);

@@ -24,6 +24,7 @@
 #include "common/sha256.h"
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_cred_setup.h"
+#include "fsgate/fs_undo.h"
 
 #define HASH_MAX 65536
 #define ROOTS_MAX 256u
@@ -320,7 +321,7 @@ static int begin(struct item *it, struct fs_call *c, const struct fs_doomed *d, 
 		return r;
 	r = write_meta(it);
 	if (r == 0 && S_ISREG(it->st.st_mode) &&
-	    (copy || it->st.st_nlink > 1 || it->st.st_dev != c->fs->trash->dev))
+	    (copy || it->st.st_nlink - fs_undo_links(c->fs, &it->st) > 1 || it->st.st_dev != c->fs->trash->dev))
 		r = copy_file(it);
 	if (r < 0)
 		drop(it);

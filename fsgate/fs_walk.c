@@ -10,6 +10,7 @@
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_conf.h"
 #include "fsgate/fs_trash.h"
+#include "fsgate/fs_undo.h"
 
 #define MOVE_BUDGET 200000u
 #define LINKS_BUDGET 100000u
@@ -259,6 +260,10 @@ static bool links_inside(struct fs *fs, struct fs_node *n, const struct stat *st
 
 bool fs_walk_refuse_links(struct fs_call *c, const struct stat *st)
 {
+	struct stat seen = *st;
+
+	seen.st_nlink -= fs_undo_links(c->fs, st);
+	st = &seen;
 	if (st->st_nlink < 2 || !S_ISREG(st->st_mode) || c->answer.effect != FS_ALLOW)
 		return false;
 	if (links_inside(c->fs, c->node, st))

@@ -10,6 +10,7 @@
 #include "fsgate/fs_serve.h"
 #include "fsgate/fs_setup.h"
 #include "fsgate/fs_trash.h"
+#include "fsgate/fs_undo.h"
 
 #define GRACE_S 1 /* nothing is served meanwhile: whoever asks gets an error from the kernel */
 
@@ -29,6 +30,8 @@ static int set_up(struct fs *fs, struct fs_mount *m, struct err *e)
 		r = fs_trash_open(fs, e);
 	if (r >= 0)
 		r = fs_redirect_open(fs, e);
+	if (r >= 0)
+		r = fs_undo_open(fs, e);
 	if (r < 0)
 		return r;
 	args.uid = fs->uid;

@@ -36,6 +36,10 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_redirect.c %D%/fs_redirect.h %D%/fs_redirect_i.h \
 	%D%/fs_redirect_act.c \
 	%D%/fs_trash.c %D%/fs_trash.h \
+	%D%/fs_undo.c %D%/fs_undo.h %D%/fs_undo_i.h \
+	%D%/fs_undo_keep.c \
+	%D%/fs_undo_ops.c \
+	%D%/fs_undo_table.c \
 	%D%/fs_walk.c %D%/fs_walk.h \
 	%D%/fs_who.c %D%/fs_who.h \
 	%D%/fs_why.c %D%/fs_why.h \

@@ -36,7 +36,7 @@ _agentsh() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		_agentsh_words wrap approve audit policy mount umount session trash detect --help --version
+		_agentsh_words wrap approve audit policy mount umount session diff undo trash detect --help --version
 		return
 	fi
 	if [[ ${COMP_WORDS[1]} = wrap ]]; then
@@ -74,6 +74,9 @@ _agentsh() {
 	session,2,*) _agentsh_words list show --help ;;
 	session,3,show) _agentsh_words "$(_agentsh_sessions)" ;;
 	session,*) _agentsh_words --json ;;
+	diff,2,* | undo,2,*) _agentsh_words last "$(_agentsh_sessions)" ;;
+	diff,*,*) _agentsh_words --name-status --stat --json --to --help ;;
+	undo,*,*) _agentsh_words --to --dry-run --force --quiet --help ;;
 	trash,2,*) _agentsh_words list restore purge --help ;;
 	trash,*,list) _agentsh_words --session --json ;;
 	trash,*,restore) _agentsh_words --session --to --force --json ;;

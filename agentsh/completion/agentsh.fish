@@ -11,7 +11,7 @@ end
 complete -c agentsh -f
 for line in 'wrap run a command under a policy' 'approve answer held requests' 'audit show and verify the log' \
         'policy check, explain, test policies' 'mount govern one directory' 'umount end such a mount' \
-        'session list sessions' 'trash restore what was deleted' 'detect which mechanisms are here'
+        'session list sessions' 'diff show what a session changed' 'undo take back what a session did' 'trash restore what was deleted' 'detect which mechanisms are here'
     set -l word (string split -m 1 ' ' $line)
     complete -c agentsh -n __fish_use_subcommand -a $word[1] -d $word[2]
 end
@@ -60,6 +60,16 @@ complete -c agentsh -n $mount -l quiet -d 'no closing line'
 complete -c agentsh -n '__fish_seen_subcommand_from umount' -l lazy -d 'also when in use'
 complete -c agentsh -n '__fish_seen_subcommand_from session' -a 'list show (__agentsh_sessions)'
 complete -c agentsh -n '__fish_seen_subcommand_from approve' -a 'list allow deny'
+for word in diff undo
+    complete -c agentsh -n "__fish_seen_subcommand_from $word" -a 'last (__agentsh_sessions)'
+    complete -c agentsh -n "__fish_seen_subcommand_from $word" -l to -x -d 'record of the audit log'
+end
+for option in name-status stat json
+    complete -c agentsh -n '__fish_seen_subcommand_from diff' -l $option
+end
+for option in dry-run force quiet
+    complete -c agentsh -n '__fish_seen_subcommand_from undo' -l $option
+end
 set -l trash '__fish_seen_subcommand_from trash'
 complete -c agentsh -n $trash -a 'list restore purge'
 complete -c agentsh -n $trash -F

@@ -7,7 +7,8 @@ e2e_scripts += %D%/mount.sh
 e2e_scripts += %D%/trash.sh %D%/redirect.sh
 e2e_scripts += %D%/workspaces.sh
 e2e_scripts += %D%/outside.sh
+e2e_scripts += %D%/undo.sh
 dist_check_SCRIPTS += $(e2e_scripts)
 TESTS += $(e2e_scripts)
-EXTRA_DIST += %D%/lib.sh tests/lib/world.py
+EXTRA_DIST += %D%/lib.sh %D%/undo_do.py tests/lib/world.py
 include %D%/fsgate.mk

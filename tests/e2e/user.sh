@@ -8,7 +8,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 here=$(cd "$(dirname "$0")" && pwd)
 failed=0 n=0
-for s in status confine io terminal programs network badinput approve audit nested why held mount trash redirect workspaces outside; do
+for s in status confine io terminal programs network badinput approve audit nested why held mount trash redirect workspaces outside undo; do
 	n=$((n + 1))
 	out=$(E2E_USER=nobody timeout -k 5 280 "$here/$s.sh" 2>&1)
 	if [ $? = 0 ]; then echo "ok $n - $s as nobody"; else

@@ -445,6 +445,30 @@ bool fs_node_is(const struct fs_node *n, const struct stat *st)
 	return n->ino == st->st_ino && n->dev == st->st_dev && n->type == (st->st_mode & S_IFMT);
 }
 
+/* A directory that has children or a descriptor is in use; so is a file that was opened. */
+static bool is_unused(const struct fs_node *n)
+{
+	return !n->fixed && !n->override && !n->detached && !n->elsewhere && !n->opened && !n->shared &&
+	       !n->files && (n->type == S_IFREG || (n->type == S_IFDIR && n->n_refs == 0));
+}
+
+bool fs_node_accept(struct fs_tree *t, struct fs_node *n, const struct stat *st)
+{
+	bool yes = fs_node_is(n, st);
+
+	if (yes || n->type != (st->st_mode & S_IFMT))
+		return yes;
+	pthread_mutex_lock(&t->lock);
+	yes = is_unused(n) && n->told_mode == st->st_mode && n->told_uid == st->st_uid &&
+	      n->told_gid == st->st_gid;
+	if (yes) {
+		identify(n, st);
+		n->facts = 0;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return yes;
+}
+
 bool fs_node_below(struct fs_tree *t, struct fs_node *n, const struct fs_node *dir)
 {
 	pthread_mutex_lock(&t->lock);

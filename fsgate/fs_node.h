@@ -142,6 +142,13 @@ struct fs_node *fs_node_parent(struct fs_tree *t, struct fs_node *n, char name[N
 /** True when st is of the node's file. */
 bool fs_node_is(const struct fs_node *n, const struct stat *st);
 
+/**
+ * st is what the node's name leads to now: is it the node's file? When it is not, but the node was
+ * never opened and both have the same owner and mode, the node becomes that file: the host may replace a file (git's index) faster than the
+ * kernel looks it up and opens it, and the kernel tries no more than twice.
+ */
+bool fs_node_accept(struct fs_tree *t, struct fs_node *n, const struct stat *st);
+
 /** Its name is gone (or is another file's): keep fd (consumed, may be -1) as its only access. */
 void fs_node_detach(struct fs_tree *t, struct fs_node *n, int fd);
 

@@ -167,7 +167,7 @@ static int open_path(struct fs_tree *t, struct fs_node *n, struct fs_pin *out)
 	fs_node_unpin(t, &w.at);
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) < 0 || !fs_node_is(n, &st)) {
+	if (fstat(fd, &st) < 0 || !fs_node_accept(t, n, &st)) {
 		close(fd);
 		return -ESTALE;
 	}
@@ -210,6 +210,7 @@ void fs_node_add_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f, i
 
 	pthread_mutex_lock(&t->lock);
 	n->n_refs++;
+	n->opened = true;
 	if (o) { /* without it, stat of the file after its unlink may fail: no more than that */
 		o->file = f;
 		o->fd = fd;

@@ -39,9 +39,13 @@ struct fs_node {
 	struct fs_shared *shared;
 	struct open_file *files;
 	struct fs_stamp stamps[2];
+	mode_t told_mode; /* the last the kernel heard, which it checks rights by */
+	uid_t told_uid;
+	gid_t told_gid;
 	struct fs_node *stray_next;
 	struct fs_io_count io;
 	bool hashed;
+	bool opened; /* at some time: the kernel may have pages of it */
 	bool stray; /* detached while files are open: in the table of those */
 	bool fixed;    /* top and governed roots */
 	bool detached; /* its name is not its own any more */

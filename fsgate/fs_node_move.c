@@ -120,6 +120,11 @@ bool fs_node_stamp(struct fs_tree *t, struct fs_node *n, enum fs_stamp_of which,
 	same = same_time(&s->mtime, &now.mtime) && same_time(&s->ctime, &now.ctime) &&
 	       s->size == now.size;
 	*s = now;
+	if (which == FS_STAMP_ATTR) {
+		n->told_mode = st->st_mode;
+		n->told_uid = st->st_uid;
+		n->told_gid = st->st_gid;
+	}
 	pthread_mutex_unlock(&t->lock);
 	return same;
 }

@@ -72,7 +72,7 @@ static int open_backing(struct fs *fs, struct fs_node *n, int flags, struct stat
 			fd = -ESTALE;
 		if (fd < 0)
 			continue;
-		if (fstat(fd, st) == 0 && fs_node_is(n, st))
+		if (fstat(fd, st) == 0 && fs_node_accept(fs->tree, n, st))
 			return fd;
 		close(fd);
 		fd = -ESTALE;

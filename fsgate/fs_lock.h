@@ -9,7 +9,8 @@
  *          every few milliseconds for the sake of the host's locks. No worker waits.
  * Differs: EDEADLK is not detected; F_GETLK names a process only when it is one of the sandbox;
  *          read locks on a read-only descriptor end with its last close, not with the first close
- *          of any descriptor of the file (such opens are not flushed, which saves a round trip).
+ *          of any descriptor of the file (such opens are not flushed, which saves a round trip);
+ *          the same for a file that was made with O_WRONLY and O_EXCL.
  * Source:  fcntl(2), flock(2)
  */
 #ifndef FSGATE_FS_LOCK_H

@@ -174,6 +174,8 @@ void fs_node_del_file(struct fs_tree *t, struct fs_node *n, struct fs_file *f);
 bool fs_tree_is_stray(struct fs_tree *t, const struct stat *st);
 /** A copy of some open file's descriptor, owned by the caller; -1 when none is open. */
 int fs_node_dup_file(struct fs_tree *t, struct fs_node *n);
+/** fs_node_pin(), but by an open file where there is one: quicker, and it may be no O_PATH one. */
+int fs_node_pin_open(struct fs_tree *t, struct fs_node *n, struct fs_pin *out);
 
 struct fs_io_count *fs_node_io(struct fs_node *n);
 

@@ -250,3 +250,10 @@ int fs_node_dup_file(struct fs_tree *t, struct fs_node *n)
 	pthread_mutex_unlock(&t->lock);
 	return fd;
 }
+
+int fs_node_pin_open(struct fs_tree *t, struct fs_node *n, struct fs_pin *out)
+{
+	out->shared = NULL;
+	out->fd = n->type == S_IFREG ? fs_node_dup_file(t, n) : -1;
+	return out->fd >= 0 ? 0 : fs_node_pin(t, n, out);
+}

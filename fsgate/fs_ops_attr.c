@@ -264,7 +264,7 @@ static int act_setattr(struct fs_call *c)
 	int r = fs_trash_cut(c);
 
 	if (r == 0)
-		r = fs_node_pin(c->fs->tree, c->node, &pin);
+		r = fs_node_pin_open(c->fs->tree, c->node, &pin);
 	if (r < 0)
 		return r;
 	is_link = is_link && fstat(pin.fd, &before) == 0;

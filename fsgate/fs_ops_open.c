@@ -160,8 +160,11 @@ static struct fs_file *make_handle(struct fs_call *c, struct opening *o)
 	f->passed = o->id != 0;
 	f->who = *fs_call_who(c);
 	f->rule = c->answer.d.rule;
-	/* flush is for the locks of writers: see fs_lock.h */
-	c->fi.noflush = reads;
+	/*
+	 * Flush is for the locks of writers (fs_lock.h). What is unpacked, checked out or copied is
+	 * made with O_EXCL to be written, and no place for locks: a round less for each file.
+	 */
+	c->fi.noflush = reads || ((c->fi.flags & O_EXCL) && (c->fi.flags & O_ACCMODE) == O_WRONLY);
 	if (f->passed) {
 		c->fi.keep_cache = 0;
 		if (!reads)

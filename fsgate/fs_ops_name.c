@@ -24,9 +24,26 @@ static int enter(struct fs_call *c, struct fs_pin *dir)
 	return r < 0 ? r : fs_node_pin(c->fs->tree, c->node, dir);
 }
 
+/*
+ * What was just made as name in dir. When the host has put something else there already, the kernel,
+ * told of that, would say EIO; it looks again after ESTALE, and finds that the name is taken.
+ */
+static int see_new(struct fs_call *c, struct fs_node *dir, mode_t type)
+{
+	int r = fs_entry_see(c->fs, dir, c->name, &c->entry);
+
+	if (r == 0 && (c->entry.attr.st_mode ^ type) & S_IFMT) {
+		fs_entry_unsee(c->fs, &c->entry);
+		return -ESTALE;
+	}
+	return r;
+}
+
 static int reply_new(struct fs_call *c)
 {
-	int r = fs_entry_see(c->fs, c->node, c->name, &c->entry);
+	mode_t type = c->text ? S_IFLNK : c->mode & S_IFMT;
+	/* of a directory the kernel gives the permissions alone */
+	int r = see_new(c, c->node, type ? type : S_IFDIR);
 
 	return r < 0 ? r : fs_entry_reply(c->fs, c->req, &c->entry);
 }
@@ -235,7 +252,7 @@ static int act_link(struct fs_call *c)
 	fs_node_unpin(t, &dir);
 	fs_node_unpin(t, &file);
 	if (r == 0)
-		r = fs_entry_see(c->fs, c->node2, c->name, &c->entry);
+		r = see_new(c, c->node2, fs_node_type(c->node));
 	if (r < 0)
 		return r;
 	if (inside) {

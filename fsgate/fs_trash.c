@@ -352,6 +352,17 @@ static int part_from(struct item *it, int fd)
 	return r;
 }
 
+/* One file system, but mounted twice: nothing can be moved from one mount to the other. */
+static int copy_and_remove(struct item *it, int dirfd, const char *name)
+{
+	autoclose int fd = fs_at_open(dirfd, name, O_RDONLY, 0);
+	int r = fd < 0 ? fd : copy_into(it, fd, it->data);
+
+	if (r == 0 && unlinkat(dirfd, name, 0) < 0)
+		r = -errno;
+	return r;
+}
+
 /* Move the file dirfd/name into the store. @return 0 or -errno: it is where it was */
 static int move_in(struct item *it, int dirfd, const char *name, bool *alone)
 {
@@ -360,7 +371,7 @@ static int move_in(struct item *it, int dirfd, const char *name, bool *alone)
 
 	if (renameat2(dirfd, name, dir, it->data, RENAME_NOREPLACE) < 0 &&
 	    (errno != EINVAL || renameat(dirfd, name, dir, it->data) < 0))
-		return -errno;
+		return errno == EXDEV ? copy_and_remove(it, dirfd, name) : -errno;
 	fd = openat(dir, it->data, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	*alone = fd >= 0 && is_ours_alone(it, fd);
 	if (!*alone)

@@ -256,7 +256,19 @@ as sh -c 'echo outside >"$1/o" && ln -sf "$1/o" "$1/state/trash/$2.data"' sh "$T
 trash purge --all >/dev/null 2>&1
 is 'purge follows no link' "$(cat "$T/o")" outside
 
-# ---- a store on another file system ----
+# ---- a store on another mount, or another file system ----
+if [ "$(as id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	empty
+	echo old >"$K/f" && echo old >"$K/g"
+	(cd "$T" && e2e_env unshare -m sh -c 'mount --bind "$1" "$1" && cd "$1" && exec timeout 60 "$2" wrap \
+		--isolate --quiet --policy "$3" -- sh -c "cd keep && rm f && echo new >n && mv n g && cat g && ls"' \
+		sh "$W" "$AGENTSH" "$T/p.yaml") >"$T/out" 2>&1
+	is 'another mount: deleted and replaced' "$(tr '\n' ' ' <"$T/out")" 'new g '
+	trash restore --force "$K" >/dev/null 2>&1
+	is '... and back' "$(cat "$K/f" "$K/g" | tr '\n' ' ')" 'old old '
+else
+	skip 'another mount' 'needs root'
+fi
 other=$(as mktemp -d /dev/shm/agentsh-test.XXXXXX 2>/dev/null)
 if [ -n "$other" ] && [ "$(stat -c %d "$other")" != "$(stat -c %d "$T")" ]; then
 	ctl trash purge --all >/dev/null 2>&1

@@ -21,8 +21,10 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
-/** Seconds that the kernel may believe names and attributes: the host edits the same tree. */
+/** Seconds that the kernel may believe names and attributes of what is not watched (fs_watch.h). */
 #define FS_TIMEOUT 1.0
+/** ... and of what is. */
+#define FS_TIMEOUT_LONG 3600.0
 
 struct fs_override {
 	char *path; /**< in the sandbox */
@@ -51,6 +53,7 @@ struct fs {
 	uint32_t features;	 /**< policy_file_features() */
 	struct fs_trash *trash;	 /**< fs_trash.h; NULL: there is no store */
 	struct fs_pass *pass;	 /**< fs_pass.h */
+	struct fs_watch *watch;	 /**< fs_watch.h; NULL: nothing is watched */
 	struct fs_override *overrides;
 	size_t n_overrides;
 	struct fs_hidden *hidden;

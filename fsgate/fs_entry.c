@@ -2,39 +2,46 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_conf.h"
 #include "fsgate/fs_redirect.h"
+#include "fsgate/fs_watch.h"
 
-double fs_entry_attr_timeout(struct fs *fs, const struct stat *st)
+double fs_entry_attr_timeout(struct fs *fs, struct fs_node *n, const struct stat *st,
+			     uint64_t since)
 {
-	if (S_ISDIR(st->st_mode))
-		return FS_TIMEOUT;
-	return st->st_nlink > 1 || fs_tree_is_stray(fs->tree, st) ? 0 : FS_TIMEOUT;
+	enum fs_trust trust = fs_spot_trust(fs->tree, n, since);
+
+	if (trust == FS_TRUST_NOT)
+		return 0;
+	if (!S_ISDIR(st->st_mode) && (st->st_nlink > 1 || fs_tree_is_stray(fs->tree, st)))
+		return 0;
+	return trust == FS_TRUST_LONG ? FS_TIMEOUT_LONG : FS_TIMEOUT;
 }
 
-static void fill(struct fs *fs, struct fs_node *n, const struct stat *st,
+static void fill(struct fs *fs, struct fs_node *n, const struct stat *st, uint64_t since,
 		 struct fuse_entry_param *e)
 {
 	memset(e, 0, sizeof(*e));
 	e->ino = fs_node_ino(fs->tree, n);
 	e->attr = *st;
-	e->entry_timeout = FS_TIMEOUT;
-	e->attr_timeout = fs_entry_attr_timeout(fs, st);
+	e->attr_timeout = fs_entry_attr_timeout(fs, n, st, since);
 	fs_node_stamp(fs->tree, n, FS_STAMP_ATTR, st);
 	fs_conf_show(fs, &e->attr);
 }
 
 int fs_entry_from(struct fs *fs, struct fs_node *parent, const char *name, const struct stat *st,
-		  struct fuse_entry_param *e)
+		  uint64_t since, struct fuse_entry_param *e)
 {
 	struct fs_node *n = fs_node_seen(fs->tree, parent, name, st, -1);
 
 	if (!n)
 		return -ENOMEM;
-	fill(fs, n, st, e);
+	fill(fs, n, st, since, e);
+	e->entry_timeout = fs_watch_name_timeout(fs, parent);
 	return 0;
 }
 
@@ -42,16 +49,21 @@ static int see_root(struct fs *fs, const char *name, struct fuse_entry_param *e)
 {
 	struct fs_node *n = fs_node_find(fs->tree, fs_tree_top(fs->tree), name);
 	struct stat st;
+	uint64_t since;
 	int r;
 
 	if (!n)
 		return -ENOENT;
+	fs_watch_dir(fs, n, -1);
+	since = fs_spot_changes(fs->tree);
 	r = fs_entry_stat(fs, n, &st);
 	if (r == 0)
 		fs_node_seen(fs->tree, fs_tree_top(fs->tree), name, &st, -1);
 	fs_node_put(fs->tree, n);
-	if (r == 0)
-		fill(fs, n, &st, e);
+	if (r == 0) {
+		fill(fs, n, &st, since, e);
+		e->entry_timeout = FS_TIMEOUT_LONG; /* it is there as long as we are */
+	}
 	return r;
 }
 
@@ -67,7 +79,8 @@ static int see_override(struct fs *fs, struct fs_node *parent, const char *name,
 	n = fs_node_seen(fs->tree, parent, name, &st, fd);
 	if (!n)
 		return -ENOMEM;
-	fill(fs, n, &st, e);
+	fill(fs, n, &st, 0, e);
+	e->entry_timeout = FS_TIMEOUT;
 	return 0;
 }
 
@@ -83,7 +96,8 @@ static int see_elsewhere(struct fs *fs, struct fs_node *parent, const char *name
 	n = fs_node_seen_elsewhere(fs->tree, parent, name, &st, fd);
 	if (!n)
 		return -ENOMEM;
-	fill(fs, n, &st, e);
+	fill(fs, n, &st, 0, e);
+	e->entry_timeout = FS_TIMEOUT;
 	return 0;
 }
 
@@ -92,6 +106,7 @@ int fs_entry_see(struct fs *fs, struct fs_node *parent, const char *name,
 {
 	struct fs_pin dir;
 	struct stat st;
+	uint64_t since;
 	int r;
 
 	if (parent == fs_tree_top(fs->tree))
@@ -108,13 +123,31 @@ int fs_entry_see(struct fs *fs, struct fs_node *parent, const char *name,
 	r = fs_node_pin(fs->tree, parent, &dir);
 	if (r < 0)
 		return r;
+	fs_watch_dir(fs, parent, dir.fd);
+	since = fs_spot_changes(fs->tree);
 	r = fs_at_stat(dir.fd, name, &st);
 	fs_node_unpin(fs->tree, &dir);
 	if (r < 0)
 		return r;
 	if (fs->n_hidden && fs_conf_is_hidden(fs, &st))
 		return -ENOENT;
-	return fs_entry_from(fs, parent, name, &st, e);
+	return fs_entry_from(fs, parent, name, &st, since, e);
+}
+
+void fs_entry_settle(struct fs *fs, struct fs_node *n, struct fuse_entry_param *e)
+{
+	double entry_timeout = e->entry_timeout;
+	struct stat st;
+	uint64_t since;
+
+	if (!fs_spot_open(fs->tree, n))
+		return;
+	fs_watch_dir(fs, n, -1);
+	since = fs_spot_changes(fs->tree);
+	if (fs_entry_stat(fs, n, &st) == 0) {
+		fill(fs, n, &st, since, e);
+		e->entry_timeout = entry_timeout;
+	}
 }
 
 void fs_entry_unsee(struct fs *fs, struct fuse_entry_param *e)

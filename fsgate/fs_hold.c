@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "fsgate/fs_record.h"
+#include "fsgate/fs_watch.h"
 
 #define WATCH_US 100000
 
@@ -30,6 +31,7 @@ struct held {
 	atomic_int state;
 	atomic_int refs;
 	struct held *next; /* in the watch */
+	struct fs_node *about[3]; /* what the kernel has locked for it; held */
 };
 
 struct fs_holds {
@@ -49,12 +51,36 @@ int fs_hold_new(struct fs_holds **out)
 	return 0;
 }
 
+static void begin_waiting(struct held *h)
+{
+	struct fs_call *c = &h->call;
+	struct fs_tree *t = c->fs->tree;
+
+	h->about[0] = c->node;
+	h->about[1] = c->node2;
+	for (unsigned i = 0; i < 2; i++)
+		if (h->about[i])
+			fs_node_hold(t, h->about[i]);
+	h->about[2] = c->name ? fs_node_find(t, c->node, c->name) : NULL;
+	for (unsigned i = 0; i < ARRAY_LEN(h->about); i++)
+		fs_watch_held(c->fs, h->about[i], 1);
+}
+
+static void end_waiting(struct held *h)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(h->about); i++) {
+		fs_watch_held(h->call.fs, h->about[i], -1);
+		fs_node_put(h->call.fs->tree, h->about[i]);
+	}
+}
+
 static void held_put(struct held *h)
 {
 	struct fs_call *c = &h->call;
 
 	if (atomic_fetch_sub(&h->refs, 1) > 1)
 		return;
+	end_waiting(h);
 	free((void *)c->name);
 	free((void *)c->name2);
 	free((void *)c->text);
@@ -327,6 +353,7 @@ void fs_hold(struct fs_call *c)
 	}
 	/* the third is ours: an answer may be here before put_question() returns */
 	atomic_store(&h->refs, 3);
+	begin_waiting(h);
 	/* may find that the caller was interrupted already, and reply at once */
 	fuse_req_interrupt_func(c->req, on_interrupt, h);
 	if (put_question(c, h) == 0) {

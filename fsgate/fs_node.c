@@ -58,6 +58,7 @@ static void node_release(struct fs_node *n)
 		free(o);
 	}
 	fs_node_i_shared_put(n->shared);
+	fs_node_i_unspot(n);
 	free(n->name);
 	free(n->root_path);
 }
@@ -449,7 +450,7 @@ bool fs_node_is(const struct fs_node *n, const struct stat *st)
 static bool is_unused(const struct fs_node *n)
 {
 	return !n->fixed && !n->override && !n->detached && !n->elsewhere && !n->opened && !n->shared &&
-	       !n->files && (n->type == S_IFREG || (n->type == S_IFDIR && n->n_refs == 0));
+	       !n->spot && !n->files && (n->type == S_IFREG || (n->type == S_IFDIR && n->n_refs == 0));
 }
 
 bool fs_node_accept(struct fs_tree *t, struct fs_node *n, const struct stat *st)

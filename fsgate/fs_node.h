@@ -152,6 +152,13 @@ bool fs_node_accept(struct fs_tree *t, struct fs_node *n, const struct stat *st)
 /** Its name is gone (or is another file's): keep fd (consumed, may be -1) as its only access. */
 void fs_node_detach(struct fs_tree *t, struct fs_node *n, int fd);
 
+/** Something new was just made under this name: whatever had it before is another file, even one
+ *  with the same inode number. */
+void fs_node_free_name(struct fs_tree *t, struct fs_node *parent, const char *name);
+
+/** The name was found to be free, or another file's: n, if it still has it, is detached. */
+void fs_node_lost(struct fs_tree *t, struct fs_node *parent, const char *name, struct fs_node *n);
+
 /** After a rename: what was name in parent is now new_name in new_parent; what was there is
  *  detached with fd (consumed, may be -1). */
 void fs_node_moved(struct fs_tree *t, struct fs_node *parent, const char *name,

@@ -1,6 +1,7 @@
 /*
  * fs_node_i.h - inside the node tree: fs_node.c (table, life, paths), fs_node_fd.c (descriptors),
- *               fs_node_move.c (names that change, facts)
+ *               fs_node_move.c (names that change, facts),
+ *               fs_node_spot.c (watched directories)
  *
  * Every function here wants the tree's lock held.
  */
@@ -20,6 +21,12 @@ struct open_file {
 	struct open_file *next;
 	struct fs_file *file;
 	int fd; /* borrowed from the file */
+};
+
+/* A watched directory: one backing directory, whatever nodes stand for it. */
+struct fs_spot {
+	struct fs_node *nodes; /* linked by spot_next */
+	bool dead;	       /* the directory is gone: freed with its last node */
 };
 
 struct fs_node {
@@ -42,8 +49,12 @@ struct fs_node {
 	mode_t told_mode; /* the last the kernel heard, which it checks rights by */
 	uid_t told_uid;
 	gid_t told_gid;
+	uint64_t told; /* with the stamp FS_STAMP_ATTR: the rest of what the kernel was told */
 	struct fs_node *stray_next;
 	struct fs_io_count io;
+	struct fs_spot *spot; /* directories that are watched; set once */
+	struct fs_node *spot_next;
+	unsigned held; /* requests about it that wait for a person */
 	bool hashed;
 	bool opened; /* at some time: the kernel may have pages of it */
 	bool stray; /* detached while files are open: in the table of those */
@@ -51,6 +62,9 @@ struct fs_node {
 	bool detached; /* its name is not its own any more */
 	bool override;
 	bool elsewhere; /* its descriptor is of a redirected name's target */
+	bool unwatchable; /* a directory that cannot be watched */
+	bool busy;	  /* someone outside has it open and writes to it */
+	bool pages_due;	  /* its pages are going to be dropped */
 };
 
 struct fs_tree {
@@ -67,8 +81,12 @@ struct fs_tree {
 	uint32_t epoch;
 	struct fs_node *strays[64]; /* by inode number, see fs_node_stray.c */
 	_Atomic unsigned n_strays;
+	uint64_t changes; /* made by others, that the watcher has told us of */
 };
 
+/** Mode, owner and links of a file, as one number. */
+uint64_t fs_node_i_told(const struct stat *st);
+bool fs_node_i_same(const struct fs_stamp *s, const struct stat *st);
 
 struct fs_node *fs_node_i_find(struct fs_tree *t, const struct fs_node *parent, const char *name);
 void fs_node_i_hash_in(struct fs_tree *t, struct fs_node *n);
@@ -76,6 +94,9 @@ void fs_node_i_hash_out(struct fs_tree *t, struct fs_node *n);
 
 /** Free every node from n upwards that nobody needs any more. */
 void fs_node_i_reap(struct fs_tree *t, struct fs_node *n);
+
+/** The node goes: its spot does not know it any more. */
+void fs_node_i_unspot(struct fs_node *n);
 
 /** Its name is not its own any more: what descriptor it has is all that is left of it. */
 void fs_node_i_detach(struct fs_tree *t, struct fs_node *n);

@@ -21,6 +21,27 @@ void fs_node_detach(struct fs_tree *t, struct fs_node *n, int fd)
 		close(fd);
 }
 
+void fs_node_free_name(struct fs_tree *t, struct fs_node *parent, const char *name)
+{
+	struct fs_node *n;
+
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_i_find(t, parent, name);
+	if (n && !n->fixed && !n->override) {
+		fs_node_i_detach(t, n);
+		fs_node_i_reap(t, n);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void fs_node_lost(struct fs_tree *t, struct fs_node *parent, const char *name, struct fs_node *n)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!n->fixed && !n->override && fs_node_i_find(t, parent, name) == n)
+		fs_node_i_detach(t, n);
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* Put n under a new name; spare is that name's own copy. */
 static void rehash(struct fs_tree *t, struct fs_node *n, struct fs_node *parent, char *spare)
 {
@@ -109,18 +130,31 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
+uint64_t fs_node_i_told(const struct stat *st)
+{
+	uint64_t h = st->st_mode;
+
+	h = (h ^ (uint64_t)st->st_uid << 32 ^ st->st_gid) * 0x9E3779B97F4A7C15ull;
+	return (h ^ st->st_nlink) * 0x9E3779B97F4A7C15ull;
+}
+
+bool fs_node_i_same(const struct fs_stamp *s, const struct stat *st)
+{
+	return same_time(&s->mtime, &st->st_mtim) && same_time(&s->ctime, &st->st_ctim) &&
+	       s->size == st->st_size;
+}
+
 bool fs_node_stamp(struct fs_tree *t, struct fs_node *n, enum fs_stamp_of which,
 		   const struct stat *st)
 {
-	struct fs_stamp now = {st->st_mtim, st->st_ctim, st->st_size};
 	struct fs_stamp *s = &n->stamps[which];
 	bool same;
 
 	pthread_mutex_lock(&t->lock);
-	same = same_time(&s->mtime, &now.mtime) && same_time(&s->ctime, &now.ctime) &&
-	       s->size == now.size;
-	*s = now;
+	same = fs_node_i_same(s, st);
+	*s = (struct fs_stamp){st->st_mtim, st->st_ctim, st->st_size};
 	if (which == FS_STAMP_ATTR) {
+		n->told = fs_node_i_told(st);
 		n->told_mode = st->st_mode;
 		n->told_uid = st->st_uid;
 		n->told_gid = st->st_gid;

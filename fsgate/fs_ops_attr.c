@@ -16,14 +16,16 @@
 #include "fsgate/fs_trash.h"
 #include "fsgate/fs_undo.h"
 #include "fsgate/fs_walk.h"
+#include "fsgate/fs_watch.h"
 
 /* ---- looking ---- */
 
-static int reply_attr(struct fs *fs, fuse_req_t req, struct fs_node *n, struct stat *st)
+static int reply_attr(struct fs *fs, fuse_req_t req, struct fs_node *n, struct stat *st,
+		      double timeout)
 {
 	fs_node_stamp(fs->tree, n, FS_STAMP_ATTR, st);
 	fs_conf_show(fs, st);
-	fuse_reply_attr(req, st, fs_entry_attr_timeout(fs, st));
+	fuse_reply_attr(req, st, timeout);
 	return 0;
 }
 
@@ -32,8 +34,12 @@ void fs_ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fuse_req_userdata(req);
 	struct fs_node *n = fs_node_of(fs->tree, ino);
 	struct stat st;
+	uint64_t since;
 	int r;
 
+	if (n != fs_tree_top(fs->tree))
+		fs_watch_dir(fs, n, -1);
+	since = fs_spot_changes(fs->tree);
 	if (fi)
 		r = fstat(fs_file_of(fi)->fd, &st) < 0 ? -errno : 0;
 	else
@@ -41,7 +47,7 @@ void fs_ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		reply_attr(fs, req, n, &st);
+		reply_attr(fs, req, n, &st, fs_entry_attr_timeout(fs, n, &st, since));
 }
 
 static int judge_readlink(struct fs_call *c)
@@ -274,7 +280,8 @@ static int act_setattr(struct fs_call *c)
 	if (r == 0 && is_link)
 		fs_node_touched(c->fs->tree, c->node, &before, &st);
 	fs_node_unpin(c->fs->tree, &pin);
-	return r < 0 ? r : reply_attr(c->fs, c->req, c->node, &st);
+	/* the kernel believes this answer whatever it was told meanwhile (fs_watch.c): for no time */
+	return r < 0 ? r : reply_attr(c->fs, c->req, c->node, &st, 0);
 }
 
 static const struct fs_kind setattr_kind = {

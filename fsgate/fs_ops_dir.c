@@ -16,8 +16,10 @@
 #include "fsgate/fs_call.h"
 #include "fsgate/fs_conf.h"
 #include "fsgate/fs_entry.h"
+#include "fsgate/fs_file.h"
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_redirect.h"
+#include "fsgate/fs_watch.h"
 
 #define DIR_BUF 32768
 
@@ -41,12 +43,13 @@ static int judge_lookup(struct fs_call *c)
 	c->answer.effect = FS_ALLOW;
 	if (r == -ENOENT) {
 		memset(&c->entry, 0, sizeof(c->entry));
-		c->entry.entry_timeout = FS_TIMEOUT;
+		c->entry.entry_timeout = fs_watch_name_timeout(c->fs, c->node);
 		return 0;
 	}
 	if (r < 0)
 		return r;
 	n = fs_node_of(t, c->entry.ino);
+	fs_entry_settle(c->fs, n, &c->entry);
 	if (fs_node_is_fixed(n) || fs_node_fact(t, n, FS_STAT_ALLOWED, 0))
 		return 0;
 	r = fs_node_path(t, c->node, c->name, c->path, sizeof(c->path));
@@ -68,6 +71,8 @@ static int act_lookup(struct fs_call *c)
 		fs_entry_unsee(c->fs, &c->entry);
 		return r;
 	}
+	if (c->answer.effect != FS_ALLOW) /* it wants to be seen when it is looked at again */
+		c->entry.entry_timeout = FS_TIMEOUT;
 	if (c->approval.given) /* one answer is for every look at it */
 		fs_node_set_fact(c->fs->tree, fs_node_of(c->fs->tree, c->entry.ino),
 				 FS_STAT_ALLOWED, 0);
@@ -132,12 +137,26 @@ static int open_dir(struct fs_call *c, int *fd)
 	r = fs_node_pin(c->fs->tree, c->node, &pin);
 	if (r < 0)
 		return r;
+	fs_watch_dir(c->fs, c->node, pin.fd);
 	r = fs_at_reopen(pin.fd, O_RDONLY | O_DIRECTORY);
 	fs_node_unpin(c->fs->tree, &pin);
 	if (r < 0)
 		return r;
 	*fd = r;
 	return 0;
+}
+
+/* May the kernel keep the listing, and go on using the one that it has? */
+static void tell_caches(struct fs_call *c, int fd)
+{
+	struct stat st;
+	bool yes;
+
+	/* one that has just changed may change again without a new time (theory in fs_watch.c) */
+	yes = fs_spot_is_watched(c->fs->tree, c->node) && fstat(fd, &st) == 0 &&
+	      !fs_file_is_fresh(&st);
+	c->fi.cache_readdir = yes;
+	c->fi.keep_cache = yes;
 }
 
 static int act_list(struct fs_call *c)
@@ -152,6 +171,8 @@ static int act_list(struct fs_call *c)
 		free(d);
 		return r;
 	}
+	if (d->fd >= 0)
+		tell_caches(c, d->fd);
 	pthread_mutex_init(&d->lock, NULL);
 	d->off = 0;
 	d->at = d->len = 0;

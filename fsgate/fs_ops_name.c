@@ -43,8 +43,10 @@ static int reply_new(struct fs_call *c)
 {
 	mode_t type = c->text ? S_IFLNK : c->mode & S_IFMT;
 	/* of a directory the kernel gives the permissions alone */
-	int r = see_new(c, c->node, type ? type : S_IFDIR);
+	int r;
 
+	fs_node_free_name(c->fs->tree, c->node, c->name);
+	r = see_new(c, c->node, type ? type : S_IFDIR);
 	return r < 0 ? r : fs_entry_reply(c->fs, c->req, &c->entry);
 }
 

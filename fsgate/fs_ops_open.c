@@ -22,6 +22,7 @@
 #include "fsgate/fs_trash.h"
 #include "fsgate/fs_undo.h"
 #include "fsgate/fs_walk.h"
+#include "fsgate/fs_watch.h"
 #include "fsgate/fs_why.h"
 
 #define EXEC_FLAG 0x20 /* __FMODE_EXEC: the kernel opens a program to run it */
@@ -280,14 +281,18 @@ static int reply_created(struct fs_call *c, int fd)
 {
 	struct opening o = {.fd = fd};
 	struct fs_file *f;
+	uint64_t since;
 	int r;
 
+	fs_node_free_name(c->fs->tree, c->node, c->name);
+	fs_watch_dir(c->fs, c->node, -1);
+	since = fs_spot_changes(c->fs->tree);
 	if (fstat(fd, &o.st) < 0) {
 		close(fd);
 		return -EIO;
 	}
 	r = c->answer.redirect ? fs_redirect_entry(c)
-			       : fs_entry_from(c->fs, c->node, c->name, &o.st, &c->entry);
+			       : fs_entry_from(c->fs, c->node, c->name, &o.st, since, &c->entry);
 	if (r < 0) {
 		close(fd);
 		return r;

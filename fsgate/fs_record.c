@@ -211,6 +211,20 @@ int fs_record_call(struct fs_call *c, const char *decision, int error)
 	return append(c->fs, &ev, decision[0] ? &c->pseq : NULL);
 }
 
+void fs_record_note(struct fs *fs, const char *op, const char *message)
+{
+	const struct audit_event ev = {
+		.op = op,
+		.decision = "",
+		.rule = "",
+		.message = message,
+		.comm = "agentsh-fsgate",
+		.durability = AUDIT_RING,
+	};
+
+	audit_append(fs->gate.audit, &ev);
+}
+
 void fs_record_close(struct fs *fs, const struct fs_who_is *who, const char *path,
 		     const struct fs_written *w)
 {

@@ -48,6 +48,9 @@ struct fs_io {
 /** @return 0 or -errno: it must not happen */
 int fs_record_io(struct fs *fs, const struct fs_io *io);
 
+/** Something about the gate itself that an auditor should know. */
+void fs_record_note(struct fs *fs, const char *op, const char *message);
+
 /** The message of the call's decision, expanded. */
 void fs_record_message(const struct fs_call *c, char *buf, size_t size);
 

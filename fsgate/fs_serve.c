@@ -25,6 +25,7 @@
 #include "fsgate/fs_virtual.h"
 #include "fsgate/fs_undo.h"
 #include "fsgate/fs_who.h"
+#include "fsgate/fs_watch.h"
 #include "fsgate/fs_why.h"
 
 /*
@@ -83,6 +84,8 @@ int fs_serve_init(struct fs *fs, struct err *e)
 		r = fs_pass_init(fs);
 	if (r == 0)
 		r = init_locks(fs);
+	if (r == 0)
+		r = fs_watch_init(fs);
 	return r < 0 ? err_set(e, -r, "file server") : 0;
 }
 
@@ -151,6 +154,9 @@ int fs_serve_watch(struct fs *fs, struct err *e)
 	if (r < 0)
 		return err_set(e, -r, "control loop");
 	pthread_detach(t);
+	r = fs_watch_start(fs);
+	if (r < 0)
+		return err_set(e, -r, "watch on the host's changes");
 	return 0;
 }
 

@@ -28,6 +28,7 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_ops_rename.c \
 	%D%/fs_place_setup.c %D%/fs_place_setup.h \
 	%D%/fs_pass.c %D%/fs_pass.h \
+	%D%/fs_node_spot.c %D%/fs_spot.h \
 	%D%/fs_record.c %D%/fs_record.h \
 	%D%/fs_serve.c %D%/fs_serve.h \
 	%D%/fs_setup.c %D%/fs_setup.h \
@@ -41,6 +42,8 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_undo_ops.c \
 	%D%/fs_undo_table.c \
 	%D%/fs_walk.c %D%/fs_walk.h \
+	%D%/fs_watch.c %D%/fs_watch.h %D%/fs_watch_i.h \
+	%D%/fs_watch_tell.c \
 	%D%/fs_who.c %D%/fs_who.h \
 	%D%/fs_why.c %D%/fs_why.h \
 	%D%/fs_why_policy.c

@@ -31,6 +31,7 @@ include %D%/unit/execgate.mk
 include %D%/unit/sandbox.mk
 include %D%/netgate/module.mk
 include %D%/e2e/module.mk
+include %D%/e2e/coherence.mk
 include %D%/attack/module.mk
 include %D%/torture/module.mk
 include %D%/bench/module.mk

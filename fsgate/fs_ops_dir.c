@@ -25,7 +25,9 @@
 
 struct fs_dir {
 	pthread_mutex_t lock;
-	int fd; /* -1 for the top */
+	bool top;	   /* it has no backing */
+	struct fs_pin pin; /* of the directory */
+	int fd;		   /* -1 until the kernel wants what it has no listing of */
 	off_t off;
 	size_t at, len;
 	size_t next_override, next_made;
@@ -125,64 +127,67 @@ static int judge_list(struct fs_call *c)
 	return fs_call_judge(c, FILE_LIST, NULL);
 }
 
-/* *fd stays -1 for the top, which has no backing. */
-static int open_dir(struct fs_call *c, int *fd)
+/* With the directory's lock held, or before anybody else has it. */
+static int open_dir(struct fs_dir *d)
 {
-	struct fs_pin pin;
-	int r;
+	int fd = d->fd < 0 && !d->top ? fs_at_reopen(d->pin.fd, O_RDONLY | O_DIRECTORY) : d->fd;
 
-	*fd = -1;
-	if (c->node == fs_tree_top(c->fs->tree))
-		return 0;
-	r = fs_node_pin(c->fs->tree, c->node, &pin);
-	if (r < 0)
-		return r;
-	fs_watch_dir(c->fs, c->node, pin.fd);
-	r = fs_at_reopen(pin.fd, O_RDONLY | O_DIRECTORY);
-	fs_node_unpin(c->fs->tree, &pin);
-	if (r < 0)
-		return r;
-	*fd = r;
+	if (fd < 0 && !d->top)
+		return fd;
+	d->fd = fd;
 	return 0;
 }
 
 /* May the kernel keep the listing, and go on using the one that it has? */
-static void tell_caches(struct fs_call *c, int fd)
+static bool may_cache(struct fs_call *c, int fd)
 {
 	struct stat st;
-	bool yes;
 
 	/* one that has just changed may change again without a new time (theory in fs_watch.c) */
-	yes = fs_spot_is_watched(c->fs->tree, c->node) && fstat(fd, &st) == 0 &&
-	      !fs_file_is_fresh(&st);
-	c->fi.cache_readdir = yes;
-	c->fi.keep_cache = yes;
+	return fs_spot_is_watched(c->fs->tree, c->node) && fstat(fd, &st) == 0 &&
+	       !fs_file_is_fresh(&st);
+}
+
+static void close_dir(struct fs *fs, struct fs_dir *d)
+{
+	if (d->fd >= 0)
+		close(d->fd);
+	if (!d->top)
+		fs_node_unpin(fs->tree, &d->pin);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
 }
 
 static int act_list(struct fs_call *c)
 {
 	struct fs_dir *d = malloc(sizeof(*d));
-	int r;
+	int r = 0;
 
 	if (!d)
 		return -ENOMEM;
-	r = open_dir(c, &d->fd);
-	if (r < 0) {
-		free(d);
-		return r;
-	}
-	if (d->fd >= 0)
-		tell_caches(c, d->fd);
 	pthread_mutex_init(&d->lock, NULL);
+	d->fd = -1;
+	d->pin.fd = -1;
+	d->pin.shared = NULL;
 	d->off = 0;
 	d->at = d->len = 0;
 	d->next_override = d->next_made = 0;
-	c->fi.fh = (uintptr_t)d;
-	if (fuse_reply_open(c->req, &c->fi) == -ENOENT) {
-		if (d->fd >= 0)
-			close(d->fd);
-		free(d);
+	d->top = c->node == fs_tree_top(c->fs->tree);
+	if (!d->top)
+		r = fs_node_pin(c->fs->tree, c->node, &d->pin);
+	if (r == 0 && !d->top) {
+		fs_watch_dir(c->fs, c->node, d->pin.fd);
+		c->fi.cache_readdir = c->fi.keep_cache = may_cache(c, d->pin.fd);
+		if (!c->fi.keep_cache)
+			r = open_dir(d);
 	}
+	if (r < 0) {
+		close_dir(c->fs, d);
+		return r;
+	}
+	c->fi.fh = (uintptr_t)d;
+	if (fuse_reply_open(c->req, &c->fi) == -ENOENT)
+		close_dir(c->fs, d);
 	return 0;
 }
 
@@ -211,25 +216,23 @@ static struct fs_dir *dir_of(const struct fuse_file_info *fi)
 
 void fs_ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct fs_dir *d = dir_of(fi);
-
 	(void)ino;
-	if (d->fd >= 0)
-		close(d->fd);
-	pthread_mutex_destroy(&d->lock);
-	free(d);
+	close_dir(fuse_req_userdata(req), dir_of(fi));
 	fuse_reply_err(req, 0);
 }
 
 void fs_ops_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct fs_dir *d = dir_of(fi);
-	int r = 0;
+	int r;
 
 	(void)ino;
-	if (d->fd >= 0)
-		r = datasync ? fdatasync(d->fd) : fsync(d->fd);
-	fuse_reply_err(req, r < 0 ? errno : 0);
+	pthread_mutex_lock(&d->lock);
+	r = open_dir(d);
+	pthread_mutex_unlock(&d->lock);
+	if (r == 0 && !d->top && (datasync ? fdatasync(d->fd) : fsync(d->fd)) < 0)
+		r = -errno;
+	fuse_reply_err(req, -r);
 }
 
 /* ---- readdir ---- */
@@ -444,14 +447,16 @@ static void list(fuse_req_t req, struct fs_node *dir, size_t size, off_t off,
 	l->buf = malloc(size);
 	if (!l->buf)
 		r = -ENOMEM;
-	else if (d->fd < 0)
+	else if (d->top)
 		r = fill_top(l, off);
 	else
 		r = fs_node_path(l->fs->tree, dir, NULL, l->path, sizeof(l->path));
-	if (r == 0 && d->fd >= 0) {
+	if (r == 0 && !d->top) {
 		l->base = strcmp(l->path, "/") == 0 ? 0 : strlen(l->path);
 		pthread_mutex_lock(&d->lock);
-		r = fill_from(l, d, off);
+		r = open_dir(d);
+		if (r == 0)
+			r = fill_from(l, d, off);
 		pthread_mutex_unlock(&d->lock);
 	}
 	if (r < 0 && (!l->buf || l->used == 0))

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -91,8 +92,9 @@ class Sides:
 def measure(sides, rounds, only):
     """Seconds, by work and side."""
     found = {}
-    for _ in range(rounds):
+    for number in range(rounds):
         for side, take in sides.takes.items():
+            print(f"# round {number + 1} of {rounds}: {side}", file=sys.stderr, flush=True)
             for line in take(only).splitlines():
                 name, seconds = line.split()
                 found.setdefault(name, {}).setdefault(side, []).append(float(seconds))
@@ -136,6 +138,7 @@ def main():
     only = [name for name in args.only if name in KNOWN]
     if args.only and not only: # names of bench.py
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # so that the peers are unmounted
     with tempfile.TemporaryDirectory(prefix="agentsh-bench.", dir=args.dir) as tmp, \
             contextlib.ExitStack() as stack:
         sides = Sides(args, tmp, stack)

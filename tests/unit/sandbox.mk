@@ -10,3 +10,7 @@ check_PROGRAMS += %D%/test_cgroup %D%/test_plan %D%/test_sandbox %D%/test_tty
 %C%_test_tty_SOURCES = %D%/test_tty.c
 %C%_test_tty_LDADD = $(SANDBOX_LIBS)
 TESTS += %D%/test_cgroup %D%/test_plan %D%/test_sandbox %D%/test_tty
+check_PROGRAMS += %D%/test_git_dir
+%C%_test_git_dir_SOURCES = %D%/test_git_dir.c
+%C%_test_git_dir_LDADD = $(SANDBOX_LIBS)
+TESTS += %D%/test_git_dir

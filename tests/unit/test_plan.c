@@ -392,6 +392,86 @@ static void test_odd_workspaces(void)
 	plan_free(plan);
 }
 
+/* Trees that are asked for by name, beside the workspace. */
+static void test_mounts(void)
+{
+	const char *rules = "defaults: {file_read: deny, file_write: deny}\n"
+			    "file_rules:\n"
+			    "  - {name: all, paths: ['${WORKSPACE}/**', '${HOME}/**', '/data/**', "
+			    "'/etc/**'], operations: ['*'], decision: allow}\n";
+	struct err e = ERR_INIT;
+	struct place p;
+	struct plan *plan;
+	struct policy *policy;
+	struct plan_mount m[2];
+	char extra[PATH_MAX];
+	struct plan_args args = {.mounts = m, .n_mounts = 2, .hostname = "inside"};
+
+	place_init(&p);
+	make_dir(extra, p.home, "extra");
+	policy = load(&p, p.ws, rules);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+	args.policy = policy;
+	args.workspace = p.ws;
+	args.home = p.home;
+	args.run_dir = p.run;
+	m[0] = (struct plan_mount){"--mount", extra, extra, false};
+	m[1] = (struct plan_mount){"--mount", extra, "/data", true};
+	CU_ASSERT_EQUAL(plan_build(&plan, &args, &e), 0);
+	CU_ASSERT(is_kind(plan, p.home, PLAN_GOVERNED));
+	CU_ASSERT_PTR_NULL(entry(plan, extra)); /* seen through the home already */
+	CU_ASSERT(is_kind(plan, "/data", PLAN_GOVERNED));
+	CU_ASSERT_FATAL(entry(plan, "/data") != NULL);
+	CU_ASSERT(entry(plan, "/data")->read_only);
+	CU_ASSERT_STRING_EQUAL(entry(plan, "/data")->host, extra);
+	plan_free(plan);
+	m[0].read_only = true; /* then it cannot be seen through the home */
+	CU_ASSERT_EQUAL(plan_build(&plan, &args, &e), 0);
+	CU_ASSERT(is_kind(plan, extra, PLAN_GOVERNED));
+	plan_free(plan);
+	m[0].at = "/data";
+	CU_ASSERT_EQUAL(plan_build(&plan, &args, &e), -EEXIST);
+	m[0].at = "/nothing/granted";
+	CU_ASSERT_EQUAL(plan_build(&plan, &args, &e), -EACCES);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "/nothing/granted/**"));
+	m[0].at = "/proc/x";
+	CU_ASSERT_EQUAL(plan_build(&plan, &args, &e), -EINVAL);
+	m[0] = (struct plan_mount){"--mount", "/no/such/tree", "/data", false};
+	CU_ASSERT_EQUAL(plan_build(&plan, &args, &e), -ENOENT);
+	policy_free(policy);
+}
+
+/* audit.log_outside_reads where no mount can be watched. */
+static void test_governed_reads(void)
+{
+	struct err e = ERR_INIT;
+	struct place p;
+	struct plan *plan;
+	struct policy *policy;
+	struct plan_args args = {.govern_reads = true, .hostname = "inside"};
+
+	place_init(&p);
+	policy = load(&p, p.ws, typical);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+	args.policy = policy;
+	args.workspace = p.ws;
+	args.home = p.home;
+	args.run_dir = p.run;
+	CU_ASSERT_EQUAL(plan_build(&plan, &args, &e), 0);
+	CU_ASSERT(is_kind(plan, "/usr", PLAN_GOVERNED));
+	for (size_t i = 0; plan && i < plan->n_entries; i++) {
+		CU_ASSERT(plan->entries[i].kind != PLAN_BIND);
+		CU_ASSERT_PTR_NOT_NULL(plan->entries[i].why);
+	}
+	plan_free(plan);
+	args.govern_reads = false;
+	CU_ASSERT_EQUAL(plan_build(&plan, &args, &e), 0);
+	CU_ASSERT(plan_is_bind(plan, "/usr/bin/true") || is_kind(plan, "/usr", PLAN_GOVERNED));
+	CU_ASSERT_FALSE(plan_is_bind(plan, p.ws));
+	plan_free(plan);
+	policy_free(policy);
+}
+
 static void remove_places(void)
 {
 	CU_ASSERT_EQUAL(system("rm -rf test_plan.d"), 0);
@@ -410,6 +490,8 @@ static const struct unit_case cases[] = {
 	{"governed /tmp", test_governed_tmp},
 	{"generated files", test_overrides},
 	{"told to fsgate", test_put},
+	{"more trees", test_mounts},
+	{"reads are recorded", test_governed_reads},
 	{"cleaning up", remove_places},
 };
 

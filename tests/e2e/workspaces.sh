@@ -150,7 +150,7 @@ mkdir "$T/below" "$T/fuse" && own "$T/below" "$T/fuse"
 if as bindfs --no-allow-other "$T/below" "$T/fuse" 2>"$T/out"; then
 	cp "$T/job.sh" "$T/below/" && own "$T/below"
 	is 'on another FUSE file system (bindfs)' "$(inside "$T/fuse" -- sh job.sh)" "$native"
-	as fusermount3 -u "$T/fuse"
+	as fusermount3 -uz "$T/fuse"
 else
 	nok 'bindfs' "$(cat "$T/out")"
 fi

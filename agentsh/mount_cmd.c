@@ -14,6 +14,7 @@
 #include "agentsh/mount_stale.h"
 #include "agentsh/mount_table.h"
 #include "agentsh/session_policy.h"
+#include "agentsh/undo_store.h"
 #include "common/auto.h"
 #include "common/log.h"
 #include "common/path.h"
@@ -146,6 +147,7 @@ struct job {
 	struct policy *policy;
 	char at[PATH_MAX];
 	char digest[65];
+	bool undo;
 	int report; /* pipe to who waits for the mount, or -1 */
 };
 
@@ -168,6 +170,8 @@ static int prepare(struct job *j, struct err *e)
 		r = session_policy(&j->policy, j->o.policy, j->o.pack, &j->dirs, &j->vars, e);
 	if (r == 0)
 		session_policy_digest(j->digest, j->policy);
+	if (r == 0 && !j->o.read_only)
+		r = undo_store_make(&j->undo, &j->dirs, j->session.name, j->policy, e);
 	return r;
 }
 
@@ -214,6 +218,7 @@ static int serve(struct job *j)
 		.policy = j->policy,
 		.session = &j->session,
 		.read_only = j->o.read_only,
+		.undo = j->undo,
 		.quiet = j->o.quiet,
 		.approver = j->o.approver,
 		.ready = on_ready,

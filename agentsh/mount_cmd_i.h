@@ -19,6 +19,7 @@ struct mount_job {
 	const struct policy *policy;
 	struct session *session;
 	bool read_only;
+	bool undo; /**< the session has a store (undo_store.h) */
 	bool quiet; /**< no closing line */
 	enum approver_kind approver;
 	/** Called once, when the mount is ready. */

@@ -25,7 +25,7 @@
 #include "agentsh/mount_stale.h"
 #include "agentsh/mount_table.h"
 #include "agentsh/trash.h"
-#include "agentsh/trash.h"
+#include "agentsh/undo_store.h"
 #include "agentsh/unmount_setup.h"
 #include "common/audit.h"
 #include "common/auto.h"
@@ -192,6 +192,8 @@ static int configure(struct run *r, struct ipc_msg *m, struct err *e)
 	ipc_begin(m, GATE_CONFIG, 0);
 	gate_config_common(m, j->session, j->vars);
 	gate_config_fs(m, j->dirs);
+	if (j->undo)
+		undo_store_put(m, j->dirs, j->session->name, j->policy);
 	gate_put_kv(m, "root.0.path", j->vars->seen_as);
 	gate_put_kv(m, "root.0.host", j->vars->workspace);
 	gate_put_kv(m, "at", j->vars->seen_as);
@@ -265,8 +267,6 @@ static int start(struct run *r, struct err *e)
 	signal(SIGPIPE, SIG_IGN);
 	code = open_audit(r, e);
 	if (code == 0)
-		code = trash_begin(j->dirs, j->policy, e);
-	if (code == 0)
 		code = mount_stale_note(j->dirs, j->session->name, j->vars->seen_as, e);
 	if (code == 0)
 		code = trash_begin(j->dirs, j->policy, e);
@@ -328,7 +328,6 @@ static void stop(struct run *r)
 		log_err("audit: %s", e.text);
 	audit_session_free(r->audit);
 	gate_link_deinit(&r->gate);
-	trash_tidy(r->job->dirs, r->job->policy);
 	loop_free(r->loop);
 	trash_tidy(r->job->dirs, r->job->policy);
 	if (gone)

@@ -72,6 +72,9 @@ like 'recorded: deny with its rule' "$log" "\"decision\": *\"deny\".*\"rule\": *
 like 'recorded: end' "$log" '"op": *"session_end".*"reason": *"unmounted"'
 ctl audit verify >"$T/out" 2>&1
 is 'verify' $? 0
+like 'agentsh diff tells what was changed' "$(ctl diff one --stat)" 'M file'
+ctl undo one >"$T/out" 2>&1
+is 'agentsh undo takes it back' "$?$(cat "$W/file")$(ls "$W/mine" 2>/dev/null)" 0hello
 
 # ---- how it ends ----
 start_over

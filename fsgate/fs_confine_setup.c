@@ -39,6 +39,7 @@ static const char *const stores[] = {"undo.dir", "trash.dir"};
 /*
  * What is done with the files of a tree. EXECUTE, because the kernel opens a passed-through program
  * for its caller with our credentials; seccomp is what keeps fsgate itself from running any.
+ * MAKE_CHAR is for whiteouts: without CAP_MKNOD there is no other character device.
  */
 #define TREE                                                                                       \
 	(READ | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_DIR |                         \
@@ -46,12 +47,12 @@ static const char *const stores[] = {"undo.dir", "trash.dir"};
 	 LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_REMOVE_DIR |  \
 	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                            \
 	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                              \
-	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM)
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM |                              \
+	 LANDLOCK_ACCESS_FS_MAKE_CHAR)
 
 static uint64_t handled_by(int abi)
 {
-	uint64_t all = TREE | ON_FILES | LANDLOCK_ACCESS_FS_MAKE_CHAR |
-		       LANDLOCK_ACCESS_FS_MAKE_BLOCK;
+	uint64_t all = TREE | ON_FILES | LANDLOCK_ACCESS_FS_MAKE_BLOCK;
 
 	if (abi < IOCTL_DEV_ABI)
 		all &= ~ACCESS_IOCTL_DEV;

@@ -45,6 +45,18 @@ int fs_entry_from(struct fs *fs, struct fs_node *parent, const char *name, const
 	return 0;
 }
 
+int fs_entry_nameless(struct fs *fs, struct fs_node *dir, const char *shown, const struct stat *st,
+		      int fd, struct fuse_entry_param *e)
+{
+	struct fs_node *n = fs_node_nameless(fs->tree, dir, shown, st, fd);
+
+	if (!n)
+		return -ENOMEM;
+	fill(fs, n, st, 0, e);
+	e->attr_timeout = 0; /* by the names that it gets it may change unnoticed */
+	return 0;
+}
+
 static int see_root(struct fs *fs, const char *name, struct fuse_entry_param *e)
 {
 	struct fs_node *n = fs_node_find(fs->tree, fs_tree_top(fs->tree), name);

@@ -27,6 +27,10 @@ int fs_entry_from(struct fs *fs, struct fs_node *parent, const char *name, const
  *  attributes, read again, are good for long. */
 void fs_entry_settle(struct fs *fs, struct fs_node *n, struct fuse_entry_param *e);
 
+/** The same for a file without a name. @param fd  O_PATH; consumed, also on failure */
+int fs_entry_nameless(struct fs *fs, struct fs_node *dir, const char *shown, const struct stat *st,
+		      int fd, struct fuse_entry_param *e);
+
 /** The kernel was not told after all. */
 void fs_entry_unsee(struct fs *fs, struct fuse_entry_param *e);
 

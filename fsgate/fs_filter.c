@@ -98,6 +98,7 @@ static const struct {
 	{"ioctl", 1, UINT32_MAX, FICLONERANGE},
 	{"ioctl", 1, UINT32_MAX, FS_IOC_GETFLAGS},
 	{"ioctl", 1, UINT32_MAX, FS_IOC_SETFLAGS},
+	{"ioctl", 1, UINT32_MAX, FS_IOC_FSGETXATTR},
 	{"ioctl", 1, UINT32_MAX, FIONREAD},
 	{"ioctl", 1, UINT32_MAX, TCGETS},
 };

@@ -321,6 +321,37 @@ struct fs_node *fs_node_seen_elsewhere(struct fs_tree *t, struct fs_node *parent
 	return seen(t, parent, name, st, fd, true);
 }
 
+struct fs_node *fs_node_nameless(struct fs_tree *t, struct fs_node *parent, const char *shown,
+				 const struct stat *st, int fd)
+{
+	struct fs_node *n;
+
+	pthread_mutex_lock(&t->lock);
+	n = add(t, parent, shown);
+	if (n) {
+		identify(n, st);
+		n->nameless = true;
+		/* nobody can look it up; one of the same name is another file */
+		fs_node_i_detach(t, n);
+		if (fs_node_i_set_shared(n, fd) < 0) {
+			fs_node_i_reap(t, n);
+			n = NULL;
+		} else {
+			n->lookups = 1;
+		}
+		fd = -1;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (fd >= 0)
+		close(fd);
+	return n;
+}
+
+bool fs_node_is_nameless(const struct fs_node *n)
+{
+	return n->nameless;
+}
+
 struct fs_node *fs_node_find(struct fs_tree *t, struct fs_node *parent, const char *name)
 {
 	struct fs_node *n;

@@ -102,6 +102,17 @@ struct fs_node *fs_node_seen(struct fs_tree *t, struct fs_node *parent, const ch
 struct fs_node *fs_node_seen_elsewhere(struct fs_tree *t, struct fs_node *parent, const char *name,
 				       const struct stat *st, int fd);
 
+/**
+ * A file that was made without a name (O_TMPFILE); counts one kernel lookup.
+ *
+ * @param shown  stands for the name in paths
+ * @param fd     backs the node for ever; consumed, also on failure
+ * @return NULL on ENOMEM
+ */
+struct fs_node *fs_node_nameless(struct fs_tree *t, struct fs_node *parent, const char *shown,
+				 const struct stat *st, int fd);
+bool fs_node_is_nameless(const struct fs_node *n);
+
 /** The node of a name, held, or NULL; give it back with fs_node_put(). */
 struct fs_node *fs_node_find(struct fs_tree *t, struct fs_node *parent, const char *name);
 void fs_node_hold(struct fs_tree *t, struct fs_node *n);

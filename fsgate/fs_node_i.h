@@ -59,6 +59,7 @@ struct fs_node {
 	bool opened; /* at some time: the kernel may have pages of it */
 	bool stray; /* detached while files are open: in the table of those */
 	bool fixed;    /* top and governed roots */
+	bool nameless; /* made so; it may get names, which are other nodes */
 	bool detached; /* its name is not its own any more */
 	bool override;
 	bool elsewhere; /* its descriptor is of a redirected name's target */

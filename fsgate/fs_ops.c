@@ -13,7 +13,7 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 	 * Requests by read(2), not splice(2): two system calls less for each but large writes.
 	 * Replies with data by splice, which moves the backing file's pages.
 	 */
-	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_IOCTL_DIR);
+	conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
 	conn->want |= conn->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 				       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 				       FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_DONT_MASK);
@@ -23,7 +23,7 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 		conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
 }
 
-/* no ioctl, no bmap, no poll: libfuse says ENOSYS, the kernel ENOTTY and "always ready" */
+/* no bmap, no poll: libfuse says ENOSYS, the kernel "always ready" */
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = init,
 	.lookup = fs_ops_lookup,
@@ -62,4 +62,5 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.fallocate = fs_ops_fallocate,
 	.copy_file_range = fs_ops_copy_file_range,
 	.lseek = fs_ops_lseek,
+	.ioctl = fs_ops_ioctl,
 };

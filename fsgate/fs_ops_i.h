@@ -55,6 +55,11 @@ void fs_ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 		   const char *new_name, unsigned flags);
 
+/* fs_ops_ioctl.c */
+void fs_ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg,
+		  struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+		  size_t out_size);
+
 /* fs_ops_attr.c */
 void fs_ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,

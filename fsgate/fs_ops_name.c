@@ -10,6 +10,7 @@
 #include "fsgate/fs_entry.h"
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_redirect.h"
+#include "fsgate/fs_tmpfile.h"
 #include "fsgate/fs_trash.h"
 #include "fsgate/fs_undo.h"
 
@@ -67,7 +68,8 @@ static int judge_mknod(struct fs_call *c)
 
 	c->op = S_ISREG(c->mode) ? "create" : "mknod";
 	r = fs_call_judge_new(c, S_ISREG(c->mode) ? FILE_CREATE : FILE_MKNOD);
-	if (r == 0 && !S_ISREG(c->mode) && !S_ISFIFO(c->mode) && !S_ISSOCK(c->mode)) {
+	if (r == 0 && !S_ISREG(c->mode) && !S_ISFIFO(c->mode) && !S_ISSOCK(c->mode) &&
+	    !(S_ISCHR(c->mode) && c->rdev == 0)) { /* a whiteout is no device: mknod(2) */
 		fs_decide_refuse(&c->answer, FILE_MKNOD, c->path, "fsgate-device",
 				 "device nodes cannot be made here");
 		c->answer.error = EPERM;
@@ -218,6 +220,8 @@ static int judge_link(struct fs_call *c)
 	r = fs_node_path(t, c->node, NULL, c->path, sizeof(c->path));
 	if (r == 0)
 		r = fs_node_path(t, c->node2, c->name, c->to, sizeof(c->to));
+	if (r == 0 && fs_node_is_nameless(c->node) && fs_tmpfile_judge_name(c))
+		return 0;
 	if (r == 0 && !fs_redirect_judge_pair(c, &m, fs_node_is_elsewhere(c->node)))
 		fs_decide_move(&c->answer, c->fs->gate.policy, &m);
 	return r;

@@ -20,6 +20,7 @@
 #include "fsgate/fs_record.h"
 #include "fsgate/fs_redirect.h"
 #include "fsgate/fs_trash.h"
+#include "fsgate/fs_tmpfile.h"
 #include "fsgate/fs_undo.h"
 #include "fsgate/fs_walk.h"
 #include "fsgate/fs_watch.h"
@@ -249,6 +250,8 @@ void fs_ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static int judge_create(struct fs_call *c)
 {
+	if (fs_tmpfile_is(c))
+		return fs_tmpfile_judge(c);
 	return fs_call_judge_new(c, FILE_CREATE);
 }
 
@@ -261,7 +264,7 @@ static int make_file(struct fs_call *c)
 	struct fs_pin dir;
 	int r;
 
-	if (c->answer.redirect)
+	if (c->answer.redirect && !fs_tmpfile_is(c))
 		return fs_redirect_make(c, flags);
 	r = fs_cred_as(c->fs->gate.is_root, ctx->uid, ctx->gid, ctx->umask);
 	if (r < 0)
@@ -269,6 +272,11 @@ static int make_file(struct fs_call *c)
 	r = fs_node_pin(c->fs->tree, c->node, &dir);
 	if (r < 0)
 		return r;
+	if (fs_tmpfile_is(c)) { /* nothing that undo could find: the name that it gets is told */
+		r = fs_tmpfile_make(c, dir.fd);
+		fs_node_unpin(c->fs->tree, &dir);
+		return r;
+	}
 	r = fs_undo_add(&op, c, c->node, dir.fd, c->name);
 	if (r == 0)
 		r = fs_at_open(dir.fd, c->name, flags, c->mode);
@@ -291,8 +299,9 @@ static int reply_created(struct fs_call *c, int fd)
 		close(fd);
 		return -EIO;
 	}
-	r = c->answer.redirect ? fs_redirect_entry(c)
-			       : fs_entry_from(c->fs, c->node, c->name, &o.st, since, &c->entry);
+	r = fs_tmpfile_is(c)	 ? fs_tmpfile_entry(c, fd, &o.st)
+	    : c->answer.redirect ? fs_redirect_entry(c)
+				 : fs_entry_from(c->fs, c->node, c->name, &o.st, since, &c->entry);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -348,7 +357,7 @@ void fs_ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	struct fs_call c;
 
 	fs_call_init(&c, req, &create_kind, parent);
-	c.name = name;
+	c.name = strcmp(name, "/") == 0 ? FS_TMPFILE_SHOWN : name;
 	c.mode = mode;
 	c.fi = *fi;
 	c.has_fi = true;

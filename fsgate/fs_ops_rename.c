@@ -13,6 +13,7 @@
 
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_call.h"
+#include "fsgate/fs_cred_setup.h"
 #include "fsgate/fs_ops_i.h"
 #include "fsgate/fs_redirect.h"
 #include "fsgate/fs_trash.h"
@@ -58,8 +59,8 @@ static int check(struct fs_call *c)
 
 	if (c->node == fs_tree_top(t) || c->node2 == fs_tree_top(t))
 		return -EACCES;
-	if (c->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
-	    (c->flags & RENAME_NOREPLACE && c->flags & RENAME_EXCHANGE))
+	if (c->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) ||
+	    (c->flags & (RENAME_NOREPLACE | RENAME_WHITEOUT) && c->flags & RENAME_EXCHANGE))
 		return -EINVAL;
 	if (!fs_at_is_name(c->name) || !fs_at_is_name(c->name2))
 		return strlen(c->name2) > NAME_MAX ? -ENAMETOOLONG : -EINVAL;
@@ -159,6 +160,12 @@ static int judge_ends(struct fs_call *c, struct ends *e)
 	there.replaces_dir = there.replaces && S_ISDIR(target.st_mode);
 	c->rdev = exists; /* act must find it so */
 	fs_decide_move(&c->answer, p, &there);
+	if (c->flags & RENAME_WHITEOUT) { /* it leaves a node (of no device) behind */
+		const struct fs_question left = {.op = FILE_MKNOD, .path = c->path};
+
+		fs_decide(&a, p, &left, 1);
+		fs_decide_merge(&c->answer, &a);
+	}
 	if (exchange) {
 		fs_decide_move(&a, p, &back);
 		fs_decide_merge(&c->answer, &a);
@@ -200,8 +207,15 @@ static int judge_rename(struct fs_call *c)
 
 static int rename_backing(struct fs_call *c, struct ends *e)
 {
+	const struct fuse_ctx *ctx = fuse_req_ctx(c->req);
 	bool exists = c->rdev;
 	unsigned flags = (unsigned)c->flags;
+	int r = 0;
+
+	if (flags & RENAME_WHITEOUT) /* it is the caller's */
+		r = fs_cred_as(c->fs->gate.is_root, ctx->uid, ctx->gid, ctx->umask);
+	if (r < 0)
+		return r;
 
 	if (!exists)
 		flags |= RENAME_NOREPLACE;

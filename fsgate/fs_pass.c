@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "fsgate/fs_tmpfile.h"
 
 /* overlayfs below is fine, another file system stacked above us is not needed */
 #define STACK_DEPTH 2
@@ -249,6 +250,8 @@ static ssize_t pass_read(int fd, void *buf, size_t size, void *userdata)
 		p->init_seen = true;
 		see_init(p, buf, (size_t)n);
 	}
+	if (n > 0)
+		fs_tmpfile_see(buf, (size_t)n);
 	return n;
 }
 

@@ -388,6 +388,11 @@ NODE(lseek, EINVAL,
      (fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi), off,
      whence, fi)
 
+NODE(ioctl, ENOTTY,
+     (fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi,
+      unsigned flags, const void *in, size_t in_size, size_t out_size),
+     cmd, arg, fi, flags, in, in_size, out_size)
+
 NAMED(mknod, (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev), req,
       parent, name, mode, rdev)
 NAMED(mkdir, (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode), req, parent, name,
@@ -428,6 +433,14 @@ static void v_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t off_in,
 		fs_ops.copy_file_range(req, in, off_in, fi_in, out, off_out, fi_out, len, flags);
 }
 
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+/* as an older libfuse shows it: fs_tmpfile.h */
+static void v_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+	v_create(req, parent, "/", mode, fi);
+}
+#endif
+
 static void v_init(void *userdata, struct fuse_conn_info *conn)
 {
 	fs_ops.init(userdata, conn);
@@ -450,6 +463,9 @@ const struct fuse_lowlevel_ops fs_virtual_ops = {
 	.link = v_link,
 	.open = v_open,
 	.create = v_create,
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+	.tmpfile = v_tmpfile,
+#endif
 	.read = v_read,
 	.write_buf = v_write_buf,
 	.flush = v_flush,
@@ -471,4 +487,5 @@ const struct fuse_lowlevel_ops fs_virtual_ops = {
 	.fallocate = v_fallocate,
 	.copy_file_range = v_copy_file_range,
 	.lseek = v_lseek,
+	.ioctl = v_ioctl,
 };

@@ -23,6 +23,7 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_ops_attr.c \
 	%D%/fs_ops_dir.c \
 	%D%/fs_ops_file.c \
+	%D%/fs_ops_ioctl.c \
 	%D%/fs_ops_name.c \
 	%D%/fs_ops_open.c \
 	%D%/fs_ops_rename.c \
@@ -32,6 +33,7 @@ noinst_LIBRARIES += %D%/libfsgate.a
 	%D%/fs_record.c %D%/fs_record.h \
 	%D%/fs_serve.c %D%/fs_serve.h \
 	%D%/fs_setup.c %D%/fs_setup.h \
+	%D%/fs_tmpfile.c %D%/fs_tmpfile.h \
 	%D%/fs_virtual.c %D%/fs_virtual.h \
 	%D%/fs_full.c %D%/fs_full.h \
 	%D%/fs_redirect.c %D%/fs_redirect.h %D%/fs_redirect_i.h \

@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -163,7 +164,7 @@ static int op_setxattr(const char *a, const char *b, long x)
 static int op_mknod(const char *a, const char *b, long x)
 {
 	(void)b;
-	return mknod(a, (mode_t)x, 0);
+	return mknod(a, (mode_t)x, S_ISCHR(x) ? makedev(1, 3) : 0);
 }
 
 static int op_stat(const char *a, const char *b, long x)

@@ -1,7 +1,8 @@
 # Through the command, as a person or a script uses it.
 e2e_scripts = %D%/status.sh %D%/io.sh %D%/terminal.sh %D%/programs.sh %D%/network.sh %D%/badinput.sh \
 	%D%/approve.sh %D%/audit.sh %D%/kill.sh %D%/policy.sh %D%/programs2.sh %D%/nested.sh %D%/user.sh %D%/why.sh
-e2e_scripts += %D%/confine.sh
+e2e_scripts += %D%/confine.sh %D%/ops.sh %D%/ops_user.sh
+EXTRA_DIST += %D%/ops.py
 e2e_scripts += %D%/held.sh
 e2e_scripts += %D%/mount.sh
 e2e_scripts += %D%/trash.sh %D%/redirect.sh

@@ -118,7 +118,8 @@ static struct fs_undo_inode known(struct fs_undo *u, const struct stat *st)
 static void keep_copy(struct undo_frame *keep, struct fs_undo *u, int dirfd, const char *name,
 		      const struct stat *st, bool first)
 {
-	static _Thread_local char target[PATH_MAX];
+	/* the frame borrows from them until it is written */
+	static _Thread_local char target[PATH_MAX], xattrs[UNDO_XATTRS_MAX];
 	ssize_t n;
 	int fd;
 
@@ -138,6 +139,11 @@ static void keep_copy(struct undo_frame *keep, struct fs_undo *u, int dirfd, con
 		return;
 	}
 	fs_undo_i_copy(keep, u, fd, st, first);
+	n = undo_xattrs_get(xattrs, sizeof(xattrs), fd);
+	if (n >= 0) {
+		keep->flags |= UNDO_F_XATTRS;
+		keep->xattrs = (struct undo_text){xattrs, (uint32_t)n};
+	}
 	close(fd);
 }
 

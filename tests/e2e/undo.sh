@@ -193,11 +193,11 @@ fresh
 snap before
 (
 	n=0
-	while [ $n -lt 100 ] && ! [ -e "$W/kill.50" ]; do n=$((n + 1)); sleep 0.05; done
+	while [ $n -lt 600 ] && ! [ -e "$W/kill.50" ]; do n=$((n + 1)); sleep 0.05; done
 	above=$(pgrep -f -- "--name killed$$" | tr '\n' ',')
 	kill -9 "$(pgrep -x fsgate -P "${above%,}")"
 ) &
-wrap -o --name -o "killed$$" sh -c 'n=0; while :; do n=$((n+1)); echo $n >kill.$n; mv kill.$n dir/k.$n; echo $n >>text; : >kill.$n; done' 2>/dev/null
+wrap -o --name -o "killed$$" sh -c 'n=0; while :; do n=$((n+1)); echo $n >kill.$n; mv kill.$n dir/k.$n; echo $n >>text; true >kill.$n; done' 2>/dev/null
 check "fsgate was killed" [ $? = 125 ]
 wait
 undo "killed$$"

@@ -185,13 +185,13 @@ static bool place_once(struct fs_undo *u, struct undo_ref ref)
 	struct fs_undo_inode *i;
 	bool news = true;
 
-	pthread_mutex_lock(&u->lock);
+	pthread_mutex_lock(&u->table_lock);
 	i = fs_undo_table_add(&u->table, ref);
 	if (i) {
 		news = !(i->facts & FS_UNDO_PLACED);
 		i->facts |= FS_UNDO_PLACED;
 	}
-	pthread_mutex_unlock(&u->lock);
+	pthread_mutex_unlock(&u->table_lock);
 	return news;
 }
 
@@ -235,7 +235,7 @@ static void note_made(struct fs_undo *u, const struct stat *st)
 {
 	struct fs_undo_inode *i;
 
-	pthread_mutex_lock(&u->lock);
+	pthread_mutex_lock(&u->table_lock);
 	i = fs_undo_table_add(&u->table, undo_ref_of(st));
 	/* a new name of an old file says nothing of its age */
 	if (i && !(i->facts & (FS_UNDO_SEEN | FS_UNDO_PLACED | FS_UNDO_KEPT)) &&
@@ -243,7 +243,7 @@ static void note_made(struct fs_undo *u, const struct stat *st)
 		i->facts |= FS_UNDO_BORN;
 	if (i)
 		i->facts |= FS_UNDO_PLACED;
-	pthread_mutex_unlock(&u->lock);
+	pthread_mutex_unlock(&u->table_lock);
 }
 
 void fs_undo_end(struct fs_undo_op *op, struct fs_call *c, int result, const struct stat *st)
@@ -255,9 +255,9 @@ void fs_undo_end(struct fs_undo_op *op, struct fs_call *c, int result, const str
 		return;
 	op->id = 0;
 	if (result == 0 && op->gone_ino) {
-		pthread_mutex_lock(&u->lock);
+		pthread_mutex_lock(&u->table_lock);
 		fs_undo_table_forget(&u->table, (struct undo_ref){op->gone_dev, op->gone_ino});
-		pthread_mutex_unlock(&u->lock);
+		pthread_mutex_unlock(&u->table_lock);
 	}
 	if (result == 0 && st) {
 		f.ref = undo_ref_of(st);
@@ -288,10 +288,10 @@ nlink_t fs_undo_links(const struct fs *fs, const struct stat *st)
 
 	if (!u || S_ISDIR(st->st_mode) || st->st_nlink == 0 || atomic_load(&u->n_objects) == 0)
 		return 0;
-	pthread_mutex_lock(&u->lock);
+	pthread_mutex_lock(&u->table_lock);
 	i = fs_undo_table_find(&u->table, undo_ref_of(st));
 	kept = i && i->facts & FS_UNDO_KEPT;
-	pthread_mutex_unlock(&u->lock);
+	pthread_mutex_unlock(&u->table_lock);
 	return kept;
 }
 
@@ -379,6 +379,7 @@ int fs_undo_open(struct fs *fs, struct err *e)
 		return err_set(e, ENOMEM, "undo");
 	u->dir = u->objects = u->journal = -1;
 	pthread_mutex_init(&u->lock, NULL);
+	pthread_mutex_init(&u->table_lock, NULL);
 	for (size_t i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&u->shards[i], NULL);
 	u->required = number(fs, "undo.required", 0);

@@ -55,10 +55,12 @@ struct fs_undo {
 	/* a file system that rename(2) does not reach from the tree: do not try again */
 	_Atomic uint64_t far_dev;
 
-	pthread_mutex_t lock; /* journal, pending, table */
+	pthread_mutex_t lock; /* journal, pending */
 	uint8_t pending[PENDING_SIZE];
 	size_t n_pending;
 	bool gap;
+	/* not behind the journal's lock: a slow disk must not hold up who just looks at a file */
+	pthread_mutex_t table_lock;
 	struct fs_undo_table table;
 
 	/* two names of one inode go one after the other: only the first link needs keeping */

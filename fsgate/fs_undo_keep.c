@@ -106,11 +106,11 @@ static struct fs_undo_inode known(struct fs_undo *u, const struct stat *st)
 {
 	struct fs_undo_inode *i, copy = {0};
 
-	pthread_mutex_lock(&u->lock);
+	pthread_mutex_lock(&u->table_lock);
 	i = fs_undo_table_find(&u->table, undo_ref_of(st));
 	if (i)
 		copy = *i;
-	pthread_mutex_unlock(&u->lock);
+	pthread_mutex_unlock(&u->table_lock);
 	return copy;
 }
 
@@ -186,11 +186,11 @@ void fs_undo_i_kept(struct fs_undo *u, const struct stat *st)
 {
 	struct fs_undo_inode *i;
 
-	pthread_mutex_lock(&u->lock);
+	pthread_mutex_lock(&u->table_lock);
 	i = fs_undo_table_add(&u->table, undo_ref_of(st));
 	if (i)
 		i->facts |= FS_UNDO_KEPT;
-	pthread_mutex_unlock(&u->lock);
+	pthread_mutex_unlock(&u->table_lock);
 }
 
 void fs_undo_i_not_linked(struct fs_undo_keeping *k, struct fs_undo *u, int dirfd,

@@ -297,7 +297,7 @@ static void remember(struct fs_undo *u, const struct undo_frame *f)
 {
 	struct fs_undo_inode *i;
 
-	pthread_mutex_lock(&u->lock);
+	pthread_mutex_lock(&u->table_lock);
 	i = fs_undo_table_add(&u->table, f->ref);
 	if (i) {
 		i->facts |= FS_UNDO_SEEN;
@@ -307,7 +307,7 @@ static void remember(struct fs_undo *u, const struct undo_frame *f)
 		i->mtime = f->attr.mtime;
 		i->ctime = f->attr.ctime;
 	}
-	pthread_mutex_unlock(&u->lock);
+	pthread_mutex_unlock(&u->table_lock);
 }
 
 int fs_undo_data(struct fs_call *c, int fd, const struct stat *st)
@@ -320,11 +320,11 @@ int fs_undo_data(struct fs_call *c, int fd, const struct stat *st)
 
 	if (!u || !S_ISREG(st->st_mode) || fs_node_is_elsewhere(c->node))
 		return 0;
-	pthread_mutex_lock(&u->lock);
+	pthread_mutex_lock(&u->table_lock);
 	known = fs_undo_table_find(&u->table, f.ref);
 	if (known)
 		i = *known;
-	pthread_mutex_unlock(&u->lock);
+	pthread_mutex_unlock(&u->table_lock);
 	f.attr = undo_attr_of(st);
 	if (same_version(&i, st)) {
 		f.object = i.object;

@@ -37,10 +37,10 @@ compare() { # NAME RUNNER BUILD MOUNT_OPTION
 	[ "$2" = as_nobody ] && chown -R 65534:65534 "$c_dir"
 	$2 timeout 200 "$3/tests/torture/fs_posix" "$c_dir/native" >"$c_dir/native.out" 2>&1
 	$2 timeout 200 "$3/tests/e2e/fs_mount" "$4" --policy "$tap_tmp/policy.yaml" --state "$c_dir/state" \
-		--map "$c_dir/ws=$c_dir/back" -- "$3/tests/torture/fs_posix" "$c_dir/ws" >"$c_dir/mount.out" 2>&1
+		--map "$c_dir/ws=$c_dir/back" -- "$3/tests/torture/fs_posix" "$c_dir/ws" >"$c_dir/mount.out" 2>"$c_dir/mount.err"
 	c_n=$(grep -c ': ' "$c_dir/native.out")
 	if [ "$c_n" -gt 1300 ] && cmp -s "$c_dir/native.out" "$c_dir/mount.out"; then ok "$1: $c_n answers are equal"
-	else nok "$1: $c_n native answers" "$(diff "$c_dir/native.out" "$c_dir/mount.out")"; fi
+	else nok "$1: $c_n native answers" "$(diff "$c_dir/native.out" "$c_dir/mount.out"; tail -3 "$c_dir/mount.err")"; fi
 }
 
 if [ "$(id -u)" != 0 ]; then

@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define OPENAT2_TRIES 256u
+
 pid_t sys_clone3(const struct sys_clone *c)
 {
 	struct clone_args a;
@@ -57,8 +59,15 @@ int sys_new_session_keyring(void)
 int sys_openat2(int dir, const char *path, int flags, uint64_t resolve)
 {
 	struct open_how how = {.flags = (uint64_t)(unsigned)flags, .resolve = resolve};
+	int fd = -1;
 
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	/* a rename anywhere while the kernel was at a ".." of a scoped walk: look again */
+	for (unsigned tries = 0; tries < OPENAT2_TRIES; tries++) {
+		fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	return fd;
 }
 
 int sys_pidfd_send_signal(int pidfd, int signo)

@@ -33,7 +33,11 @@ int sys_pivot_root(const char *new_root, const char *put_old);
 /** A new, empty, anonymous session keyring instead of the inherited one. */
 int sys_new_session_keyring(void);
 
-/** openat2(2) @param resolve  RESOLVE_* of linux/openat2.h */
+/**
+ * openat2(2), again for a while when it says EAGAIN (".." of a scoped walk while others rename).
+ *
+ * @param resolve  RESOLVE_* of linux/openat2.h
+ */
 int sys_openat2(int dir, const char *path, int flags, uint64_t resolve);
 
 int sys_pidfd_send_signal(int pidfd, int signo);

@@ -62,7 +62,7 @@ static int open_path(const struct exec_root *root, const struct exec_base *base,
 	int flags = base->nofollow ? O_NOFOLLOW : 0;
 	int fd = exec_walk_open(root, path, flags);
 
-	if (fd >= 0 || (fd != -ENOENT && fd != -ELOOP))
+	if (fd >= 0 || (fd != -ENOENT && fd != -ELOOP && fd != -EAGAIN))
 		return fd;
 	if (fd == -ENOENT && is_plainly_missing(root, path))
 		return fd;

@@ -1,5 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,11 +187,48 @@ static void test_steady(void)
 	remove_root(fd);
 }
 
+static void *rename_on(void *arg)
+{
+	atomic_bool *stop = arg;
+	char a[256], b[256];
+
+	snprintf(a, sizeof(a), "%s/bin/data", dir);
+	snprintf(b, sizeof(b), "%s/bin/other", dir);
+	while (!atomic_load(stop))
+		if (rename(a, b) < 0 || rename(b, a) < 0)
+			abort();
+	return NULL;
+}
+
+/* The kernel gives up a ".." of a scoped walk when anything is renamed meanwhile. */
+static void test_renames(void)
+{
+	struct exec_root root;
+	int fd = make_root(&root), failed = 0;
+	atomic_bool stop = false;
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, rename_on, &stop) != 0)
+		abort();
+	for (unsigned i = 0; i < 20000; i++) {
+		struct exec_base base = {.tid = getpid(), .dirfd = AT_FDCWD, .cwd = "/bin"};
+		struct exec_file f;
+
+		failed += exec_resolve(&f, &root, &base, "../bin/../bin/../bin/prog") != 0;
+		exec_file_deinit(&f);
+	}
+	atomic_store(&stop, true);
+	pthread_join(t, NULL);
+	CU_ASSERT_EQUAL(failed, 0);
+	remove_root(fd);
+}
+
 static const struct unit_case cases[] = {
 	{"paths", test_paths},
 	{"the slow walk", test_walk},
 	{"from outside, by descriptor", test_outside},
 	{"steady names", test_steady},
+	{"names with \"..\" while others rename", test_renames},
 };
 
 UNIT_MAIN("exec_resolve", cases)

@@ -127,14 +127,17 @@ void gate_link_tell_stop(struct gate_link *g)
 int gate_link_stop(struct gate_link *g, int timeout_ms)
 {
 	struct pollfd pf = {.fd = g->pidfd, .events = POLLIN};
+	int status;
 
 	if (g->pid < 0)
 		return -1;
 	loop_io_del(&g->ctl_io);
 	loop_io_del(&g->pidfd_io);
-	if (timeout_ms <= 0 || poll(&pf, 1, timeout_ms) <= 0)
-		syscall(SYS_pidfd_send_signal, g->pidfd, SIGKILL, NULL, 0);
-	return reap(g);
+	if (timeout_ms > 0 && poll(&pf, 1, timeout_ms) > 0)
+		return reap(g);
+	syscall(SYS_pidfd_send_signal, g->pidfd, SIGKILL, NULL, 0);
+	status = reap(g);
+	return WIFSIGNALED(status) ? -1 : status;
 }
 
 void gate_link_deinit(struct gate_link *g)

@@ -42,7 +42,11 @@ int gate_link_expect(struct gate_link *g, enum gate_msg type, struct ipc_msg *m,
 /** Ask it to finish; all are asked before any is waited for. */
 void gate_link_tell_stop(struct gate_link *g);
 
-/** Wait until it has ended, kill it when it does not. @return its wait status, -1: not running */
+/**
+ * Wait until it has ended, kill it when it does not.
+ *
+ * @return its wait status; -1: it was not running, or did not end by itself
+ */
 int gate_link_stop(struct gate_link *g, int timeout_ms);
 
 void gate_link_deinit(struct gate_link *g);

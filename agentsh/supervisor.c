@@ -322,6 +322,22 @@ static int start(struct supervisor *s, struct err *e)
 	return run_steps(s, e);
 }
 
+/*
+ * A gate that was killed takes the agent's files or network away before the kernel tells of its
+ * death; an agent that ends on that must not look like one that ended by itself.
+ */
+static void end_gate(struct supervisor *s, struct gate_link *g, int patience_ms)
+{
+	int status = gate_link_stop(g, patience_ms);
+
+	if (status < 0 || !WIFSIGNALED(status) || s->lost_a_gate || !s->sandbox_up)
+		return;
+	s->lost_a_gate = true;
+	s->status = EXIT_SETUP;
+	s->end = g->name;
+	log_err("%s died while the command ended: what it did last may have failed for that", g->name);
+}
+
 /* @param patience_ms  for each gate: one that did not get to serve may not hear that it should stop */
 static void stop(struct supervisor *s, int patience_ms)
 {
@@ -337,7 +353,7 @@ static void stop(struct supervisor *s, int patience_ms)
 	if (s->prompt)
 		prompt_close(s->prompt);
 	for (unsigned i = 0; i < GATE_COUNT; i++)
-		gate_link_stop(&s->gates[i], patience_ms);
+		end_gate(s, &s->gates[i], patience_ms);
 	outside_close(s->outside);
 	if (s->producer)
 		supervisor_record_end(s);

@@ -145,4 +145,43 @@ for g in fsgate netgate execgate auditd; do
 	# on an idle machine it is some 10 ms; this bound only tells a hang from a loaded machine
 	[ "$best" -le 2000 ] && ok "$g killed: over in $best ms" || nok "$g killed: over within 2 s" "$best ms; $r"
 done
+
+# ---- a gate that dies while the agent ends: the supervisor hears of the agent first ----
+cat >"$T/ender.py" <<'END'
+"""ender.py AGENTSH GATE: prints wrap's status when GATE died just after the agent had ended with 7."""
+import os, signal, subprocess, sys, time
+agentsh, gate = sys.argv[1:3]
+p = subprocess.Popen([agentsh, "wrap", "--isolate", "--quiet", "--pack", "code-edit", "--", "sh", "-c",
+                      "echo ready; read x; exit 7"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+p.stdout.readline()
+
+
+def children(of):
+    for d in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = open("/proc/%s/stat" % d).read()
+        except OSError:
+            continue
+        if int(stat[stat.rindex(")") + 2:].split()[1]) == of:
+            yield int(d), stat[stat.index("(") + 1:stat.rindex(")")]
+
+
+by_name = {name: pid for pid, name in children(p.pid)}
+init = [pid for pid, name in children(p.pid) if name == "agentsh-init"][0]
+agent = [pid for pid, _ in children(init)][0]
+os.kill(p.pid, signal.SIGSTOP)
+p.stdin.close()
+end = time.monotonic() + 20
+while os.path.exists("/proc/%d" % agent) and time.monotonic() < end:
+    time.sleep(0.01)
+os.kill(by_name[gate], signal.SIGKILL)
+time.sleep(0.05)
+os.kill(p.pid, signal.SIGCONT)
+print("status", p.wait())
+END
+own "$T"
+for g in fsgate netgate execgate; do
+	fresh
+	is "$g dies while the agent ends" "$(cd "$W" && e2e_env timeout -k 5 40 $python "$T/ender.py" "$AGENTSH" "$g" 2>"$T/err" | tail -n 1)" 'status 125'
+done
 done_testing

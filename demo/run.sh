@@ -218,6 +218,7 @@ title "Servers: a DNS, and nginx with git over HTTPS, on 127.0.0.1 in $tmp"
 make_home && make_repositories || die "cannot make the repositories"
 servers_start || die "cannot start the servers: $(tail -n 3 "$tmp"/*.out "$tmp/nginx.log" 2>/dev/null)"
 make_workspace || die "cannot make the workspace"
+cp -a "$project" "$tmp/before" || die "cannot copy the workspace"
 controls || die "the servers do not answer as they should"
 echo "git.example.test:$port and evil.example.test:$port answer; DNS on port $dns_port"
 hosts_before=$(cksum /etc/hosts 2>&1)
@@ -245,6 +246,17 @@ title "Was it as it should be"
 check_work
 check_refusals
 check_log
+
+title "What it changed in src: agentsh diff demo PROJECT/src"
+"$agentsh" diff demo "$project/src" | sed "s|$project|PROJECT|g"
+title "All of it back, the commit too: agentsh undo demo"
+# of the lines that say what is done: the first few
+"$agentsh" undo demo >"$tmp/undo.txt" 2>&1
+undo_status=$?
+head -n 5 "$tmp/undo.txt" | sed "s|$project|PROJECT|g"
+echo "... $(wc -l <"$tmp/undo.txt") lines"
+check "undo put everything back" test "$undo_status" = 0
+check "the workspace is as it was, .git included" diff -r --no-dereference "$tmp/before" "$project"
 echo
 echo "demo: $passed passed, $failed failed"
 [ $failed = 0 ]

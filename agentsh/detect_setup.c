@@ -164,7 +164,7 @@ struct fuse_init_answer {
 
 static int ask_passthrough(int fd, char *detail, size_t size)
 {
-	uint8_t buf[8192] __attribute__((aligned(8)));
+	uint8_t buf[8192] __attribute__((aligned(8))) = {0};
 	const struct fuse_init *in = (const void *)buf;
 	struct fuse_init_answer out;
 	struct {

@@ -10,6 +10,7 @@ Prints TAP lines without a plan.
 import mmap
 import os
 import random
+import stat
 import subprocess
 import sys
 import threading
@@ -290,6 +291,16 @@ def standing_inside():
     agree(d)
     out = p.communicate(b"\n", timeout=20)[0]
     say(out == b"two\nlate\n", "who stands in a moved directory goes on", repr(out))
+    os.mkdir(BACK + d + "/gone")
+    fd = os.open(WS + d + "/gone", os.O_RDONLY | os.O_DIRECTORY)
+    os.fstat(fd), os.rmdir(BACK + d + "/gone")
+    text = agree(d, names + ["gone"])
+    say(not text, "removed while someone has it open", text)
+    try:
+        say(stat.S_ISDIR(os.fstat(fd).st_mode), "an open directory that the host removed is one")
+    except OSError as e:
+        say(False, "an open directory that the host removed is one", e)
+    os.close(fd)
 
 
 def wait(what):

@@ -187,7 +187,7 @@ fi
 
 # ---- deaths ----
 start_over
-dead() { as stat "$M" 2>&1 | grep -q 'not connected'; }
+dead() { as stat -f "$M" 2>&1 | grep -q 'not connected'; }
 mnt --name shot "$W" "$M"
 kill -9 "$(gate_of shot)"
 until_true ended shot

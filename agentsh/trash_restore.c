@@ -16,6 +16,7 @@
 
 #include "agentsh/trash.h"
 #include "common/auto.h"
+#include "common/file_copy.h"
 #include "common/path.h"
 #include "common/str.h"
 
@@ -154,7 +155,7 @@ static int make_copy(const struct place *p, int data)
 	st.st_mode = p->m->mode;
 	st.st_atim = p->m->atime;
 	st.st_mtim = p->m->mtime;
-	r = trash_copy_data(data, to);
+	r = file_copy(to, data, FILE_COPY_ALL);
 	return r < 0 ? r : trash_copy_attr(data, to, &st);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agentsh/undo_i.h"
+#include "common/file_copy.h"
 #include "common/path.h"
 #include "common/str.h"
 
@@ -239,7 +240,7 @@ static int copy_object(struct undo_model *m, uint64_t object, uint64_t size, int
 		return 0;
 	snprintf(name, sizeof(name), "%llu", (unsigned long long)object);
 	from = openat(m->objects_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	return from < 0 ? -errno : undo_copy(to, from, size, NULL);
+	return from < 0 ? -errno : file_copy(to, from, (off_t)size);
 }
 
 static int make_file(struct undo_model *m, const struct undo_frame *k, int dir, const char *name)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agentsh/undo_i.h"
+#include "common/file_copy.h"
 
 int undo_note(struct undo_model *m, struct undo_frame *f)
 {
@@ -178,7 +179,7 @@ static int write_content(struct undo_model *m, uint32_t n)
 		return to;
 	if (ftruncate(to, 0) < 0)
 		return -errno;
-	return d->object ? undo_copy(to, from, d->attr.size, NULL) : 0;
+	return d->object ? file_copy(to, from, (off_t)d->attr.size) : 0;
 }
 
 static void restore_content(struct undo_work *w, uint32_t n)

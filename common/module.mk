@@ -7,6 +7,7 @@ noinst_LIBRARIES += %D%/libcommon.a
 	%D%/gate.c %D%/gate.h \
 	%D%/ipc.c %D%/ipc.h \
 	%D%/log.c %D%/log.h \
+	%D%/file_copy.c %D%/file_copy.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/match.h \
 	%D%/path.c %D%/path.h \

@@ -69,13 +69,6 @@ char *trash_meta_format(const struct trash_meta *m, size_t *len);
 /** @param m  written on success only; free with trash_meta_free(). @return 0, -EINVAL, -ENOMEM */
 int trash_meta_parse(struct trash_meta *m, const char *text, size_t len);
 
-/**
- * Copy content, holes as holes, by reflink where the file system has it.
- *
- * @param from, to  regular files; to is empty. @return 0 or -errno
- */
-int trash_copy_data(int from, int to);
-
 /** Copy extended attributes (where both may have them), owner, mode, times. @return 0 or -errno */
 int trash_copy_attr(int from, int to, const struct stat *st);
 

@@ -1,10 +1,8 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -12,72 +10,6 @@
 #include "common/trash.h"
 
 #define XATTRS_MAX (256u << 10)
-
-/* ---- content ---- */
-
-static int copy_by_hand(int from, int to, off_t at, off_t end)
-{
-	autofree char *buf = malloc(1u << 17);
-
-	if (!buf)
-		return -ENOMEM;
-	while (at < end) {
-		size_t want = end - at < 1 << 17 ? (size_t)(end - at) : 1u << 17;
-		ssize_t n = pread(from, buf, want, at);
-
-		if (n < 0)
-			return -errno;
-		if (n == 0) /* it became shorter while we looked */
-			return 0;
-		if (pwrite(to, buf, (size_t)n, at) != n)
-			return errno ? -errno : -EIO;
-		at += n;
-	}
-	return 0;
-}
-
-static int copy_range(int from, int to, off_t at, off_t end)
-{
-	while (at < end) {
-		off_t in = at, out = at;
-		ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - at), 0);
-
-		if (n <= 0) /* another file system, or one that cannot: the plain way says why */
-			return copy_by_hand(from, to, at, end);
-		at += n;
-	}
-	return 0;
-}
-
-int trash_copy_data(int from, int to)
-{
-	struct stat st;
-	off_t at = 0;
-	int r = 0;
-
-	if (ioctl(to, FICLONE, from) == 0)
-		return 0;
-	if (fstat(from, &st) < 0)
-		return -errno;
-	while (r == 0 && at < st.st_size) {
-		off_t data = lseek(from, at, SEEK_DATA), hole;
-
-		if (data < 0 && errno == ENXIO)
-			break;
-		if (data < 0) /* no holes known here */
-			return copy_range(from, to, at, st.st_size);
-		hole = lseek(from, data, SEEK_HOLE);
-		if (hole < 0 || hole > st.st_size)
-			hole = st.st_size;
-		r = copy_range(from, to, data, hole);
-		at = hole;
-	}
-	if (r == 0 && ftruncate(to, st.st_size) < 0)
-		r = -errno;
-	return r;
-}
-
-/* ---- attributes ---- */
 
 static bool is_copied(const char *name)
 {

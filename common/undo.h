@@ -122,15 +122,4 @@ bool undo_xattrs_same(int fd, struct undo_text xattrs);
 /** Make fd's extended attributes these. @return 0 or the first -errno; the rest is done */
 int undo_xattrs_set(int fd, struct undo_text xattrs);
 
-/**
- * Copy a file's content, holes kept, blocks shared where the file system can.
- *
- * @param from,to  open for reading and writing; to is empty
- * @param shared   set when no block was copied; may be NULL
- */
-int undo_copy(int to, int from, uint64_t size, bool *shared);
-
-/** Share all blocks, or fail: -EOPNOTSUPP, -EXDEV. */
-int undo_share(int to, int from);
-
 #endif

@@ -1,9 +1,7 @@
-/* Content and extended attributes of files, as both sides of the journal need them. */
+/* Extended attributes of files, as both sides of the journal need them. */
 #include <errno.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -120,64 +118,4 @@ bool undo_xattrs_same(int fd, struct undo_text xattrs)
 		    memcmp(value_now, value, len) != 0)
 			return false;
 	return true;
-}
-
-static int copy_range(int to, int from, off_t at, off_t end)
-{
-	while (at < end) {
-		off_t in = at, out = at;
-		ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - at), 0);
-
-		if (n < 0 && (errno == EXDEV || errno == EOPNOTSUPP || errno == EINVAL ||
-			      errno == ENOSYS)) {
-			char buf[65536];
-			size_t want = (size_t)(end - at) < sizeof(buf) ? (size_t)(end - at)
-									: sizeof(buf);
-
-			n = pread(from, buf, want, at);
-			if (n > 0)
-				n = pwrite(to, buf, (size_t)n, at);
-		}
-		if (n < 0)
-			return -errno;
-		if (n == 0) /* it has become shorter */
-			return 0;
-		at += n;
-	}
-	return 0;
-}
-
-int undo_share(int to, int from)
-{
-	return ioctl(to, FICLONE, from) < 0 ? -errno : 0;
-}
-
-int undo_copy(int to, int from, uint64_t size, bool *shared)
-{
-	off_t at = 0;
-	int r = 0;
-
-	if (shared)
-		*shared = false;
-	if (undo_share(to, from) == 0) {
-		if (shared)
-			*shared = true;
-		return 0;
-	}
-	while (r == 0 && at < (off_t)size) {
-		off_t data = lseek(from, at, SEEK_DATA), hole;
-
-		if (data < 0 && errno == ENXIO)
-			break;
-		if (data < 0) /* the file system does not know of holes */
-			data = at;
-		hole = lseek(from, data, SEEK_HOLE);
-		if (hole < 0 || hole > (off_t)size)
-			hole = (off_t)size;
-		r = copy_range(to, from, data, hole);
-		at = hole;
-	}
-	if (r == 0 && ftruncate(to, (off_t)size) < 0)
-		r = -errno;
-	return r;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/file_copy.h"
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_cred_setup.h"
 #include "fsgate/fs_entry.h"
@@ -82,7 +83,7 @@ static int copy_from(struct fs_call *c, int to)
 		return from;
 	r = fstat(from, &st) < 0 ? -errno : 0;
 	if (r == 0 && !(c->has_fi && c->fi.flags & O_TRUNC))
-		r = trash_copy_data(from, to);
+		r = file_copy(to, from, FILE_COPY_ALL);
 	if (r == 0)
 		r = trash_copy_attr(from, to, &st);
 	close(from);

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/file_copy.h"
 #include "common/path.h"
 #include "common/sha256.h"
 #include "fsgate/fs_at.h"
@@ -259,7 +260,7 @@ static int copy_into(struct item *it, int from, const char *name)
 
 	if (to < 0)
 		return -errno;
-	r = trash_copy_data(from, to);
+	r = file_copy(to, from, FILE_COPY_ALL);
 	if (r == 0)
 		r = trash_copy_attr(from, to, &it->st);
 	if (r < 0)

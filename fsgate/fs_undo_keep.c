@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/file_copy.h"
 #include "common/str.h"
 #include "fsgate/fs_at.h"
 #include "fsgate/fs_undo_i.h"
@@ -56,7 +57,7 @@ static int copy_to(struct fs_undo *u, const char *name, int from, const struct s
 
 	if (to < 0)
 		return -errno;
-	r = small ? undo_copy(to, from, (uint64_t)st->st_size, NULL) : undo_share(to, from);
+	r = small ? file_copy(to, from, st->st_size) : file_share(to, from);
 	if (r == 0 && fchmod(to, 0600) < 0)
 		r = -errno;
 	close(to);

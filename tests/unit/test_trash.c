@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "common/file_copy.h"
 #include "common/trash.h"
 #include "tests/unit/unit.h"
 
@@ -140,7 +141,7 @@ static void copied(void)
 	CU_ASSERT_EQUAL(fchmod(from, 0751), 0);
 	CU_ASSERT_EQUAL(futimens(from, times), 0);
 	CU_ASSERT_EQUAL_FATAL(fstat(from, &x), 0);
-	CU_ASSERT_EQUAL(trash_copy_data(from, to), 0);
+	CU_ASSERT_EQUAL(file_copy(to, from, FILE_COPY_ALL), 0);
 	CU_ASSERT_EQUAL(trash_copy_attr(from, to, &x), 0);
 	CU_ASSERT_EQUAL_FATAL(fstat(to, &y), 0);
 	CU_ASSERT_EQUAL(y.st_size, x.st_size);
